@@ -1,0 +1,1 @@
+"""Waiting, without decisions: HTTP and one websocket."""
