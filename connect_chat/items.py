@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
@@ -77,7 +78,7 @@ def _none_if_empty(value: object) -> object:
 Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
     """A structure of the service: PascalCase on the wire, snake_case here, immutable."""
 
     model_config = ConfigDict(
@@ -89,8 +90,25 @@ class _Shape(BaseModel):
         hide_input_in_errors=True,
     )
 
+    @classmethod
+    def leniently(cls, raw: Mapping[str, Any]) -> Self:
+        """Return the structure that ``raw`` spells, its malformed fields treated as missing.
 
-class Attachment(_Shape):
+        Raises:
+            ValidationError: A field that may not be missing is malformed or missing.
+        """
+        # Python names are ours: on the wire only the service's spelling counts.
+        validate = partial(cls.__pydantic_validator__.validate_python, by_name=False)
+        try:
+            return cast("Self", validate(raw))
+        except ValidationError as error:
+            bad = {
+                detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)
+            }
+        return cast("Self", validate({key: raw[key] for key in raw.keys() - bad}))
+
+
+class Attachment(Shape):
     """One file of an `AttachmentMessage` (the service's ``AttachmentItem``).
 
     Attributes:
@@ -106,7 +124,7 @@ class Attachment(_Shape):
     status: str | None = None
 
 
-class ReceiptDetail(_Shape):
+class ReceiptDetail(Shape):
     """When one recipient got or read a message (the service's ``Receipt``)."""
 
     delivered_timestamp: AwareDatetime | None = None
@@ -114,7 +132,7 @@ class ReceiptDetail(_Shape):
     recipient_participant_id: str | None = None
 
 
-class MessageMetadata(_Shape):
+class MessageMetadata(Shape):
     """What the service says about a message.
 
     Attributes:
@@ -132,7 +150,7 @@ class MessageMetadata(_Shape):
     message_completed: bool | None = None
 
 
-class Item(_Shape):
+class Item(Shape):
     """What every item of a chat has.
 
     Attributes:
@@ -451,13 +469,7 @@ def parse_item(raw: Mapping[str, Any], *, from_me: bool = False, late: bool = Fa
     """
     if not isinstance(raw, Mapping) or not isinstance(raw.get("Type"), str):
         raise ValueError("not an Item: it is not an object with a Type")
-    kind = _kind(raw["Type"], raw.get("ContentType"))
-    validate = kind.__pydantic_validator__.validate_python
-    try:
-        item: Item = validate(raw)
-    except ValidationError as error:
-        bad = {detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)}
-        item = validate({key: value for key, value in raw.items() if key not in bad})
+    item = _kind(raw["Type"], raw.get("ContentType")).leniently(raw)
     # Frozen for users; filled in here, once, rather than validated and copied.
     item.__dict__["_raw"] = raw
     if from_me:

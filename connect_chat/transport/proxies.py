@@ -1,0 +1,44 @@
+"""Which proxy the environment asks for."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from connect_chat.errors import ConfigurationError
+
+__all__ = ["proxy_for"]
+
+
+def proxy_for(url: httpx.URL) -> httpx.URL | None:
+    """Return the proxy that leads to ``url``, or None to go there directly.
+
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` count, as does what the
+    operating system has configured, in the way of the standard library. This machine itself is
+    never reached through a proxy.
+
+    Raises:
+        ConfigurationError: The proxy's URL is malformed.
+    """
+    if _is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    try:
+        return httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+    except httpx.InvalidURL:
+        raise ConfigurationError(
+            f"the URL of the proxy for {url.scheme} is malformed; check {url.scheme.upper()}_PROXY "
+            "and ALL_PROXY"
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
