@@ -1,0 +1,24 @@
+"""The commands of ``connect-chat``, one module each."""
+
+from __future__ import annotations
+
+import typer
+
+from connect_chat.cli.emulator import emulator
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="connect-chat",
+    help="Amazon Connect chat from the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep commands named even while there is one only."""
+
+
+app.command()(emulator)

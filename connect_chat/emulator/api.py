@@ -1,0 +1,174 @@
+"""How operations travel over HTTP: JSON in, JSON out, and the service's headers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+from uuid import uuid4
+
+from pydantic_core import from_json, to_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connect_chat.emulator.clock import Clock
+from connect_chat.emulator.faults import Fault, Faults
+from connect_chat.emulator.model import Operation
+from connect_chat.emulator.refusal import STATUS, Refusal
+
+__all__ = ["Call", "Handler", "TooLargeError", "error_answer", "read_body", "routes"]
+
+logger = logging.getLogger("connect_chat.emulator")
+
+_MOST_BODY_BYTES = 1024 * 1024
+"""More than the largest valid request, with every character escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for an operation, within the model's constraints.
+
+    Attributes:
+        operation: The operation's name.
+        members: Its input.
+        token: The bearer token, if there is one.
+        base_url: The address at which the client reached the emulator, without a final slash;
+            the URLs in the answer begin with it.
+    """
+
+    operation: str
+    members: Mapping[str, Any]
+    token: str | None
+    base_url: str
+
+
+Handler = Callable[[Call], dict[str, Any]]
+
+
+class TooLargeError(Exception):
+    """A request's body is larger than anything valid."""
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLargeError: It has more than ``most`` bytes; not all of it was read.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise TooLargeError
+    return bytes(body)
+
+
+def routes(
+    operations: Mapping[str, Operation],
+    handlers: Mapping[str, Handler],
+    *,
+    clock: Clock,
+    faults: Faults,
+    invalid: str,
+    internal: str,
+) -> list[Route]:
+    """Return the routes of a service.
+
+    Args:
+        operations: Its operations, by name.
+        handlers: What each of them does, by name.
+        clock: Gives the Date of the answers.
+        faults: Errors on demand.
+        invalid: The service's name of the error for an input outside the model's constraints.
+        internal: Its name of the error for a fault of its own.
+    """
+
+    def route(operation: Operation) -> Route:
+        handler = handlers[operation.name]
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                fault = faults.take(operation.name)
+                if fault is not None and not fault.after_work:
+                    return _fail(fault, request, clock)
+                call = await _call(operation, request, invalid)
+                answer = _answer(handler(call), clock=clock)
+            except Refusal as refusal:
+                return error_answer(refusal.code, refusal.message, clock=clock)
+            except ClientDisconnect:
+                return Response()  # nobody is there to get it
+            except Exception:
+                logger.exception("%s failed in the emulator", operation.name)
+                return error_answer(internal, "The emulator has a fault.", clock=clock)
+            return answer if fault is None else _fail(fault, request, clock)
+
+        # A view token may contain slashes, which are not escaped any more when routes are chosen.
+        path = operation.path.replace("}", ":path}")
+        return Route(path, endpoint, methods=[operation.method], name=operation.name)
+
+    return [route(operation) for operation in operations.values()]
+
+
+async def _call(operation: Operation, request: Request, invalid: str) -> Call:
+    try:
+        body = await read_body(request, _MOST_BODY_BYTES)
+        members = from_json(body or b"{}")
+    except (ValueError, TooLargeError):
+        raise Refusal(invalid, "The body is not valid JSON, or too large.") from None
+    if not isinstance(members, dict):
+        raise Refusal(invalid, "The body is not a JSON object.")
+    members |= request.path_params
+    problem = operation.input.check(members)
+    if problem is not None:
+        raise Refusal(invalid, problem)
+    return Call(
+        operation.name,
+        members,
+        request.headers.get("x-amz-bearer"),
+        str(request.base_url).rstrip("/"),
+    )
+
+
+def _answer(
+    content: Mapping[str, Any],
+    *,
+    clock: Clock,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    return Response(
+        to_json(content),
+        status,
+        {
+            "x-amzn-RequestId": str(uuid4()),
+            "Date": formatdate(clock.now(), usegmt=True),
+            **(headers or {}),
+        },
+        media_type="application/json",
+    )
+
+
+def error_answer(code: str, message: str, *, clock: Clock) -> Response:
+    """Return the answer that stands for an error of the service."""
+    return _answer(
+        {"Message": message},
+        clock=clock,
+        status=STATUS[code],
+        headers={"x-amzn-ErrorType": f"{code}:"},
+    )
+
+
+def _fail(fault: Fault, request: Request, clock: Clock) -> Response:
+    match fault.error:
+        case None:
+            request.scope["state"]["connection"].transport.abort()
+            return Response()  # nobody is there to get it
+        case int() as status:
+            # A gateway in front of the service knows nothing of its headers.
+            page = f"<html><body><h1>{status}</h1></body></html>"
+            return Response(page, status, media_type="text/html")
+        case code:
+            return error_answer(code, "This failure was asked for.", clock=clock)

@@ -1,0 +1,98 @@
+"""Participants that live in this process, to talk to what is under test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connect_chat.emulator.attachments import Attachments
+from connect_chat.emulator.contact import Participant
+from connect_chat.emulator.messages import send_event, send_message
+from connect_chat.emulator.service import Service
+from connect_chat.items import EVENT_PREFIX, Item, parse_item
+
+__all__ = ["EmulatedParticipant", "StartedChat"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedChat:
+    """A chat that was started, as StartChatContact answers.
+
+    Attributes:
+        contact_id: The chat.
+        participant_id: Its customer.
+        participant_token: What the customer connects with. Not in the repr.
+    """
+
+    contact_id: str
+    participant_id: str
+    participant_token: str = field(repr=False)
+
+
+class EmulatedParticipant:
+    """A participant in this process: an agent, a supervisor, a bot or a further customer.
+
+    Every method may raise `Refusal`, for what the service would refuse: AccessDeniedException
+    once it has left or the chat has ended, ValidationException for a content of a wrong type or
+    length, ConflictException for a receipt while a supervisor has barged in.
+    """
+
+    def __init__(
+        self, participant: Participant, *, service: Service, attachments: Attachments
+    ) -> None:
+        self._participant = participant
+        self._service = service
+        self._attachments = attachments
+
+    @property
+    def contact_id(self) -> str:
+        """The chat it is in."""
+        return self._participant.contact.id
+
+    @property
+    def participant_id(self) -> str:
+        """Its own id."""
+        return self._participant.id
+
+    def __repr__(self) -> str:
+        return f"<EmulatedParticipant {self._participant.role} {self.participant_id}>"
+
+    async def say(self, content: str, *, content_type: str = "text/plain") -> Item:
+        """Send a message; return the item that everybody gets."""
+        return parse_item(send_message(self._present(), content_type, content))
+
+    async def type(self) -> None:
+        """Show that it is typing."""
+        send_event(self._present(), EVENT_PREFIX + "typing", None)
+
+    async def send_file(self, name: str, data: bytes, *, content_type: str) -> Item:
+        """Send a file; return the item, IN_PROGRESS or with the outcome of the scan.
+
+        Raises:
+            Refusal: Also ServiceQuotaExceededException for a file that is too large or one too
+                many.
+        """
+        owner = self._present()
+        attachment = self._attachments.start(
+            owner, name=name, content_type=content_type, size=len(data)
+        )
+        attachment.data = data
+        return parse_item(self._attachments.complete(owner, attachment.id))
+
+    async def mark_delivered(self, message_id: str) -> None:
+        """Send the receipt that says that it has got a message."""
+        self._receipt("message.delivered", message_id)
+
+    async def mark_read(self, message_id: str) -> None:
+        """Send the receipt that says that it has read a message."""
+        self._receipt("message.read", message_id)
+
+    async def leave(self) -> None:
+        """Leave the chat."""
+        self._service.leave(self._present())
+
+    def _receipt(self, name: str, message_id: str) -> None:
+        send_event(self._present(), EVENT_PREFIX + name, f'{{"messageId": "{message_id}"}}')
+
+    def _present(self) -> Participant:
+        self._service.check_present(self._participant)
+        return self._participant

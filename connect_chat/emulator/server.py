@@ -1,0 +1,348 @@
+"""The emulator itself: the service behind a port."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+from uvicorn.server import ServerState
+
+from connect_chat.emulator.api import error_answer
+from connect_chat.emulator.attachments import Attachments
+from connect_chat.emulator.authentication import Authentication
+from connect_chat.emulator.clock import Clock
+from connect_chat.emulator.connections import HTTPConnection, WebSocketConnection
+from connect_chat.emulator.control_plane import ControlPlane
+from connect_chat.emulator.faults import Faults
+from connect_chat.emulator.messages import say_as_system
+from connect_chat.emulator.participant_api import ParticipantApi
+from connect_chat.emulator.participants import EmulatedParticipant, StartedChat
+from connect_chat.emulator.service import Service
+from connect_chat.emulator.settings import EmulatorSettings
+from connect_chat.emulator.storage import Storage
+from connect_chat.emulator.views import Views
+from connect_chat.emulator.websocket import Gateway
+from connect_chat.items import Item, parse_item
+
+__all__ = ["Emulator"]
+
+logger = logging.getLogger("connect_chat.emulator")
+
+
+class Emulator:
+    """Amazon Connect chat on this machine.
+
+    ``async with`` opens the port, on the running event loop and with no thread nor signal handler,
+    and closes it with everything that is connected to it. The methods belong to that loop.
+
+    Args:
+        host: The address to listen at. Whoever reaches it can use the emulator, so anything but
+            a loopback address is warned of.
+        port: The port, or 0 for a free one.
+        settings: Times and limits; the real service's if None.
+        ssl_certfile: A certificate chain in PEM, for https and wss.
+        ssl_keyfile: Its key, if it isn't in the same file.
+        clock: Returns the time in seconds since 1970, UTC.
+
+    Raises:
+        OSError: On entry, if it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        settings: EmulatorSettings | None = None,
+        ssl_certfile: str | os.PathLike[str] | None = None,
+        ssl_keyfile: str | os.PathLike[str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._ssl_certfile = ssl_certfile
+        self._ssl_keyfile = ssl_keyfile
+        self._settings = settings or EmulatorSettings()
+        self._clock = Clock(clock)
+        self._service = Service(self._settings, self._clock)
+        self._attachments = Attachments(self._settings, self._clock)
+        self._authentication = Authentication(self._settings, self._clock)
+        self._views = Views()
+        self._faults = Faults()
+        self._listener: asyncio.Server | None = None
+        self._state = ServerState()
+        self._url = ""
+
+    async def __aenter__(self) -> Self:
+        """Open the port."""
+        config = uvicorn.Config(
+            self._application(),
+            http=HTTPConnection,
+            ws=WebSocketConnection,
+            # As on the real gateway: no compression and no pings of the protocol's own.
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,
+            lifespan="off",
+            log_config=None,
+            proxy_headers=False,
+            timeout_keep_alive=60,
+            ssl_certfile=self._ssl_certfile,
+            ssl_keyfile=self._ssl_keyfile,
+        )
+        config.load()
+        # Only uvicorn's protocols are wanted: its Server polls, and takes 0.2 s and more to stop.
+        state = self._state
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.create_server((self._host, self._port), family=family, backlog=2048)
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: HTTPConnection(config=config, server_state=state, app_state={}),
+            sock=listening,
+            ssl=config.ssl,
+            backlog=2048,
+        )
+        self._url = _url("https" if config.is_ssl else "http", self._host, listening)
+        if not _is_loopback(self._host):
+            logger.warning(
+                "The emulator listens on %s: anybody who reaches this machine can use it, "
+                "and nothing is checked. Use 127.0.0.1 unless you mean that.",
+                self._host,
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the port and every connection, politely where that takes no waiting."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        # A connection that was just accepted takes a few turns of the loop to show up.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self._clock.cancel_all()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        # Aborted connections are gone, and their timers with them, some turns of the loop later;
+        # what is still being served then finds nobody to answer, and ends by itself. Uvicorn's
+        # sets tell nobody when they change.
+        while self._state.connections or self._state.tasks:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    def _application(self) -> Starlette:
+        storage = Storage(self._settings, self._clock, self._attachments)
+        participant_api = ParticipantApi(
+            self._service,
+            attachments=self._attachments,
+            authentication=self._authentication,
+            storage=storage,
+            views=self._views,
+        )
+
+        async def unknown_operation(request: Request, error: Exception) -> Response:
+            return error_answer(
+                "UnknownOperationException", "There is no such operation.", clock=self._clock
+            )
+
+        return Starlette(
+            routes=[
+                *participant_api.routes(self._faults),
+                *ControlPlane(self._service).routes(self._faults),
+                *storage.routes(),
+                WebSocketRoute("/chat", Gateway(self._service)),
+            ],
+            exception_handlers={404: unknown_operation, 405: unknown_operation},
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it is reached, for example ``"http://127.0.0.1:54321"``.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._listener is None:
+            raise RuntimeError("the emulator is not running: enter it with 'async with' first")
+        return self._url
+
+    # --- Chats -----------------------------------------------------------------------------------
+
+    async def start_chat(
+        self,
+        display_name: str = "Customer",
+        *,
+        attributes: Mapping[str, str] | None = None,
+        initial_message: str | None = None,
+    ) -> StartedChat:
+        """Start a chat, as StartChatContact does.
+
+        Args:
+            display_name: The customer's name.
+            attributes: Contact attributes.
+            initial_message: What the customer says first, as plain text.
+
+        Raises:
+            Refusal: ValidationException for an initial message that is empty or too long.
+        """
+        customer = self._service.start_chat(
+            display_name=display_name,
+            attributes=attributes,
+            initial_message=None if initial_message is None else ("text/plain", initial_message),
+        )
+        return StartedChat(customer.contact.id, customer.id, customer.token)
+
+    async def join(
+        self, contact_id: str, *, display_name: str = "Agent", role: str = "AGENT"
+    ) -> EmulatedParticipant:
+        """Let somebody join a chat who lives in this process.
+
+        Args:
+            contact_id: The chat.
+            display_name: Their name.
+            role: ``"AGENT"``, ``"SUPERVISOR"``, ``"CUSTOM_BOT"`` or ``"CUSTOMER"``.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat, ConflictException if it
+                is over, ServiceQuotaExceededException for a second CUSTOM_BOT.
+        """
+        participant = self._service.add_participant(
+            self._service.contact(contact_id), role=role, display_name=display_name
+        )
+        self._service.join(participant)
+        return EmulatedParticipant(
+            participant, service=self._service, attachments=self._attachments
+        )
+
+    async def say(self, contact_id: str, content: str, *, content_type: str = "text/plain") -> Item:
+        """Say something as the flow does, with the role SYSTEM; return the item.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat, AccessDeniedException if
+                it is over, ValidationException for a content type that does not exist.
+        """
+        contact = self._service.running_contact(contact_id)
+        return parse_item(say_as_system(contact, content, content_type=content_type))
+
+    def end_chat(self, contact_id: str) -> None:
+        """End a chat: everybody gets ``chat.ended``, and then their websockets close.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        self._service.end(self._service.contact(contact_id))
+
+    def transcript(self, contact_id: str) -> list[dict[str, Any]]:
+        """Return what a chat's transcript keeps, in order, as the items were pushed.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        return [dict(item) for item in self._service.contact(contact_id).transcript.items]
+
+    def attributes(self, contact_id: str) -> dict[str, str]:
+        """Return the contact attributes that a chat was started with.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        return dict(self._service.contact(contact_id).attributes)
+
+    def request_authentication(self, contact_id: str) -> str:
+        """Ask a chat's customer to sign in; return the authentication session's id.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat, AccessDeniedException if
+                it is over.
+        """
+        return self._authentication.request(self._service.running_contact(contact_id))
+
+    def add_view(self, *, name: str, content: Mapping[str, Any]) -> str:
+        """Register a view; return the token with which DescribeView finds it.
+
+        Without this there is one view, of the token ``"detail"``.
+
+        Args:
+            name: Its name.
+            content: Its Content: ``InputSchema`` and ``Template``, which are JSON in strings,
+                and ``Actions``, a list of strings.
+        """
+        return self._views.add(name, content)
+
+    # --- What goes wrong -------------------------------------------------------------------------
+
+    def fail_next(
+        self,
+        operation: str,
+        error: str | int | None = None,
+        *,
+        count: int = 1,
+        after_work: bool = False,
+    ) -> None:
+        """Let the next calls of an operation fail.
+
+        Args:
+            operation: Its name, for example ``"SendMessage"``.
+            error: An error that the operation names, for example ``"ThrottlingException"``; or
+                502, 503 or 504, the bare answer of a gateway in between; or None: the answer is
+                lost, since the connection is aborted.
+            count: How many calls fail.
+            after_work: Whether the operation does its work first.
+
+        Raises:
+            ValueError: There is no such operation, or it names no such error.
+        """
+        self._faults.add(operation, error, count=count, after_work=after_work)
+
+    def reject_next_attachment(self) -> None:
+        """Let the scan reject the next attachment whose upload is completed."""
+        self._attachments.reject_next()
+
+    def drop_connections(self, contact_id: str | None = None) -> int:
+        """Abort the websockets of one chat, or of all, with no closing handshake.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        return self._service.drop_sockets(contact_id)
+
+    def open_connections(self, contact_id: str | None = None) -> int:
+        """Return how many websockets are open, of one chat or of all.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        return len(self._service.sockets(contact_id))
+
+
+def _url(scheme: str, host: str, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
+        host = "::1" if host == "::" else "127.0.0.1"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
