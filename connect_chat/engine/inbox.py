@@ -1,0 +1,263 @@
+"""Exactly once and in order: what has been delivered, and what has to wait for its turn.
+
+Items come in twice, three times, and in any order: from one socket, from two during a rotation,
+from the transcript. The inbox lets each through once.
+
+Why bounded memory is enough
+----------------------------
+Each delivered Id is remembered, up to `MEMORY` of them, oldest forgotten first. A copy of a
+forgotten item can come back from two places:
+
+- The transcript. Reads begin at the `anchor`, an item that is itself among the remembered ones
+  (it is moved up when it would be forgotten), or, where the service no longer accepts that
+  position, at a time. Everything forgotten lies before it or at a time not after `floor`.
+- A socket. `floor` is the latest AbsoluteTime of any forgotten item. An unknown item that is not
+  newer than that is taken for a copy and dropped. It would have to be a new item that arrives
+  behind `MEMORY` newer ones; an instance's quota of 10 messages a second makes that more than
+  three minutes, longer than a transcript or a frame was ever seen to lag.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from connect_chat.engine.commands import Position
+from connect_chat.items import AttachmentMessage, ChatEnded, Item
+
+__all__ = ["MEMORY", "Inbox", "identity"]
+
+MEMORY = 2048
+"""How many delivered Ids are remembered."""
+
+_TRAIL = MEMORY // 2
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+def identity(item: Item) -> str | None:
+    """Return what makes two copies of an item the same one, or None if nothing does.
+
+    That is its Id. A file's item is another one once its scan has another result. An item
+    without an Id is told by all that it says, if the transcript keeps its kind and could
+    therefore give a second copy; an Id-less typing event is always new.
+    """
+    if item.id is None:
+        if not item.in_transcript:
+            return None
+        return repr((item.type, item.content_type, item.absolute_time, item.participant_id,
+                     item.content))  # fmt: skip
+    if isinstance(item, AttachmentMessage):
+        return ":".join((item.id, *(attachment.status or "" for attachment in item.attachments)))
+    return item.id
+
+
+class Inbox:
+    """Decides which items may be delivered, and when.
+
+    Attributes:
+        anchor: The item from which the transcript has to be read after a gap; None for its
+            beginning.
+        floor: See the module.
+        holding: Whether live items wait, because what came before them is being looked for.
+        delivered: How many items it let through, which numbers them.
+        duplicates: How many copies it dropped.
+        late: How many items it let through after a later one.
+        end: The ChatEnded that has come in, to be let through after everything else.
+    """
+
+    def __init__(
+        self,
+        reorder_window: float,
+        *,
+        anchor: Position | None = None,
+        floor: datetime | None = None,
+        seen: Iterable[str] = (),
+    ) -> None:
+        self.anchor = anchor
+        self.floor = floor
+        self.holding = False
+        self.delivered = 0
+        self.duplicates = 0
+        self.late = 0
+        self.end: ChatEnded | None = None
+        self._window = reorder_window
+        # Identity → its number in the order of delivery; negative if the transcript lacks it.
+        self._seen: dict[str, int] = dict.fromkeys(seen, 0)
+        self._times: deque[datetime] = deque(_BEGINNING for _ in self._seen)
+        self._trail: deque[tuple[datetime, str]] = deque(maxlen=_TRAIL)
+        self._last = anchor.absolute_time if anchor else _BEGINNING
+        self._held: list[tuple[float, datetime, Item]] = []
+        self._held_ids: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def next_release(self) -> float | None:
+        """When the earliest item that waits only for its turn may go, or None."""
+        return self._held[0][0] if self._held and not self.holding else None
+
+    def number_of(self, item: Item) -> int | None:
+        """Return an item's number in the order of delivery; None if it is not remembered.
+
+        It is negative for an item that the transcript lacks, 0 for one of an earlier process.
+        """
+        name = identity(item)
+        return None if name is None else self._seen.get(name)
+
+    def forgotten(self, item: Item) -> bool:
+        """Whether an item that is not remembered was delivered long ago."""
+        time = item.absolute_time
+        return self.floor is not None and time is not None and time <= self.floor
+
+    def since(self, number: int) -> list[str]:
+        """Return the remembered identities, kept by the transcript, from ``number`` on."""
+        return [name for name, at in self._seen.items() if at >= number]
+
+    def knows(self, item: Item) -> bool:
+        """Whether the item, or a copy of it, has been delivered."""
+        name = identity(item)
+        if name is None:
+            return False
+        return name in self._seen or self.forgotten(item)
+
+    def begin_after(self, item: Item) -> None:
+        """Count everything up to ``item`` as delivered."""
+        if item.absolute_time is not None:
+            self.floor = self._last = item.absolute_time
+            if item.id is not None:
+                self.anchor = Position(item.id, item.absolute_time)
+
+    def read_since(self, anchor: Position | None) -> list[tuple[datetime, str]]:
+        """Return time and identity of the remembered items that are not before ``anchor``."""
+        since = anchor.absolute_time if anchor else _BEGINNING
+        return [
+            (time, name)
+            for (name, number), time in zip(self._seen.items(), self._times, strict=True)
+            if number >= 0 and (time >= since or number == 0)
+        ]
+
+    def live(self, item: Item, now: float) -> Sequence[Item]:
+        """Take an item from a socket; return what may be delivered because of it."""
+        name = identity(item)
+        if name in self._held_ids or self.knows(item):
+            self.duplicates += 1
+            return ()
+        if isinstance(item, ChatEnded):
+            self.duplicates += self.end is not None
+            self.end = self.end or item
+            return ()
+        time = item.absolute_time or self._last
+        if not self.holding and self._window == 0 and not self._held:
+            return (self._out(item, name, time),)
+        if name is not None:
+            self._held_ids.add(name)
+        self._held.append((now + self._window, time, item))
+        return ()
+
+    def release(self, now: float) -> Sequence[Item]:
+        """Return the items that have waited for an earlier one for long enough, in order."""
+        if self.holding or not self._held or self._held[0][0] > now:
+            return ()
+        until = max(time for at, time, _ in self._held if at <= now)
+        return self._deliver_held(until)
+
+    def flush(self) -> Sequence[Item]:
+        """Return everything that waits, in order."""
+        return self._deliver_held(None)
+
+    def merge(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Take items from the transcript, ascending; return them, and what waited among them.
+
+        Items that wait and are newer than the last of ``items`` go on waiting.
+        """
+        new: list[tuple[datetime, Item]] = []
+        newest = _BEGINNING
+        names = set()
+        for item in items:
+            if item.absolute_time is not None:
+                newest = max(newest, item.absolute_time)
+            name = identity(item)
+            if name is None or name in names or self.knows(item):
+                continue
+            names.add(name)
+            if isinstance(item, ChatEnded):
+                self.end = self.end or item
+            else:
+                new.append((item.absolute_time or newest, item))
+        rest = []
+        for entry in self._held:
+            name = identity(entry[2])
+            if name is not None and name in names:
+                self._held_ids.discard(name)
+            elif entry[1] <= newest:
+                new.append(entry[1:])
+                self._held_ids.discard(name or "")
+            else:
+                rest.append(entry)
+        self._held = rest
+        new.sort(key=_time_of)
+        return [self._out(item, identity(item), time) for time, item in new]
+
+    def awaits_any(self, shown: Iterable[str]) -> bool:
+        """Whether an item that waits, and that the transcript keeps, is not among ``shown``."""
+        shown = set(shown)
+        return any(
+            item.in_transcript and item.id is not None and item.id not in shown
+            for _, _, item in self._held
+        )
+
+    def move_anchor(self, position: Position) -> None:
+        """Move the anchor forward, never back."""
+        if self.anchor is None or position.absolute_time >= self.anchor.absolute_time:
+            self.anchor = position
+
+    def _deliver_held(self, until: datetime | None) -> Sequence[Item]:
+        if until is None:
+            ready, self._held = self._held, []
+        else:
+            ready = [entry for entry in self._held if entry[1] <= until]
+            self._held = [entry for entry in self._held if entry[1] > until]
+        ready.sort(key=_held_time_of)
+        out = []
+        for _, time, item in ready:
+            name = identity(item)
+            self._held_ids.discard(name or "")
+            out.append(self._out(item, name, time))
+        return out
+
+    def _out(self, item: Item, name: str | None, time: datetime) -> Item:
+        """Number an item, remember it, and mark it if a later one has gone before."""
+        self.delivered += 1
+        if name is not None:
+            if len(self._seen) >= MEMORY:
+                self._forget()
+            self._seen[name] = self.delivered if item.in_transcript else -self.delivered
+            self._times.append(time)
+        if time < self._last:
+            self.late += 1
+            return item.model_copy(update={"late": True})
+        self._last = time
+        if item.in_transcript and item.id is not None:
+            trail = self._trail
+            if len(trail) == _TRAIL and (
+                self.anchor is None or self.anchor.absolute_time < trail[0][0]
+            ):
+                self.anchor = Position(trail[0][1], trail[0][0])
+            trail.append((time, item.id))
+        return item
+
+    def _forget(self) -> None:
+        del self._seen[next(iter(self._seen))]
+        time = self._times.popleft()
+        if self.floor is None or time > self.floor:
+            self.floor = time
+
+
+def _time_of(entry: tuple[datetime, Item]) -> datetime:
+    return entry[0]
+
+
+def _held_time_of(entry: tuple[float, datetime, Item]) -> datetime:
+    return entry[1]

@@ -1,0 +1,273 @@
+"""One reader of a chat: a bounded buffer, and a way back for who falls behind.
+
+A reader that leaves more than its bound waiting is *behind*: nothing more is buffered for it, and
+nobody waits for it. Once it has emptied its buffer it is *catching up*: the transcript is read
+from the last item that it had, a page at a time as it goes, and what is said meanwhile gathers in
+a tail (bounded, too; if that overflows, another pass follows). When a pass has shown everything
+that the session delivered and the tail lacks, the tail is appended and the reader is *level*
+again. What the transcript doesn't keep (typing, receipts) is lost to a reader while it is behind.
+
+The session numbers what it delivers (`Inbox.number_of`): of the items in the transcript, those
+numbered since the reader fell behind are the ones that it has missed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from random import Random
+
+from connect_chat.engine.backoff import Backoff
+from connect_chat.engine.commands import Command, Forget, Position, ReadTranscript
+from connect_chat.engine.inbox import MEMORY, Inbox, identity
+from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.reading import Reading
+from connect_chat.engine.timers import Timers
+from connect_chat.items import ChatEnded, Item
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Hands out a chat's items, each once and in order, at its own pace.
+
+    Attributes:
+        id: Its number.
+        finished: Whether it has handed out the chat's end.
+        failure: Why it can hand out nothing more, or None.
+        catchups: How often it fell behind.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        bound: int,
+        inbox: Inbox,
+        options: SessionOptions,
+        timers: Timers,
+        rng: Random,
+        emit: Callable[[Command], None],
+        request_number: Callable[[], int],
+        token: Callable[[], str | None],
+        visible: Callable[[Item], Item | None],
+    ) -> None:
+        self.id = number
+        self.finished = False
+        self.failure: Exception | None = None
+        self.catchups = 0
+        self._bound = bound
+        self._inbox = inbox
+        self._options = options
+        self._timers = timers
+        self._emit = emit
+        self._request_number = request_number
+        self._token = token
+        self._visible = visible
+        self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
+        self._buffer: deque[Item] = deque()
+        self._end: ChatEnded | None = None
+        self._last: Position | None = inbox.anchor
+        # Only while behind: the first number missed, what it had near there, the pass, the tail.
+        self._since: int | None = None
+        self._had: dict[str, None] = {}
+        self._reading: Reading | None = None
+        self._request: int | None = None
+        self._tail: list[Item] | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether it has missed items that the transcript must give."""
+        return self._since is not None
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait in its buffer."""
+        return len(self._buffer)
+
+    def push(self, item: Item) -> None:
+        """Offer an item that the session delivers."""
+        if isinstance(item, ChatEnded):
+            self._end = item
+        elif self._since is None:
+            if len(self._buffer) < self._bound:
+                self._append(item)
+            else:
+                self._fall_behind(item)
+        elif item.late and self._before_last(item):
+            # A pass must begin there to find it, and the one under way did not.
+            self._tail = None
+        elif self._tail is not None:
+            if len(self._tail) < self._bound:
+                self._tail.append(item)
+            else:
+                self._tail = None
+
+    def take(self, now: float) -> Item | None:
+        """Return the next item, or None if there is none for now."""
+        if self._buffer:
+            item = self._buffer.popleft()
+            if not self._buffer and self._since is not None:
+                self._catch_up(now)
+            return item
+        if self._since is not None:
+            self._catch_up(now)
+            return None
+        if self._end is not None and not self.finished:
+            self.finished = True
+            return self._end
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` has something to return."""
+        return bool(self._buffer) or (
+            self._end is not None and self._since is None and not self.finished
+        )
+
+    def unread(self) -> tuple[set[str], Position | None]:
+        """Return what has been delivered but not handed out: identities, and where it begins."""
+        names = {identity(item) or "" for item in self._buffer}
+        places = [
+            Position(item.id, item.absolute_time)
+            for item in self._buffer
+            if item.id is not None and item.absolute_time is not None
+        ]
+        if self._since is not None:
+            names.update(name for name in self._inbox.since(self._since) if name not in self._had)
+            if self._last is not None:
+                places.append(self._last)
+        return names, min(places, key=_time_of, default=None)
+
+    def fail(self, error: Exception) -> None:
+        """Hand out what is buffered, then nothing more."""
+        self.failure = self.failure or error
+
+    def close(self) -> None:
+        """Stop catching up."""
+        self._stop()
+        self._since = None
+        self._buffer.clear()
+
+    # Catching up.
+
+    def awaits(self, request: int) -> bool:
+        """Whether ``request`` is the page that it waits for."""
+        return request == self._request
+
+    def page_read(self, items: Sequence[Item], next_token: str | None, now: float) -> None:
+        """Take a page of the transcript."""
+        reading = self._reading
+        self._request = None
+        if reading is None or self._since is None:
+            return
+        self._backoff.reset()
+        for item in reading.page(items, next_token):
+            self._take_missed(item)
+        while len(self._had) > 2 * MEMORY:
+            del self._had[next(iter(self._had))]
+        if reading.done:
+            self._reading = None
+            self._end_pass(self._since, now)
+        elif not self._buffer:
+            self._next_page(now)
+
+    def _end_pass(self, since: int, now: float) -> None:
+        """Become level if nothing is lacking; begin another pass otherwise."""
+        tail = self._tail
+        known = self._had.keys() | {identity(item) or "" for item in tail or ()}
+        lacking = [name for name in self._inbox.since(since) if name not in known]
+        if tail is None or lacking:
+            # Said while the tail was full, or not yet in the transcript.
+            self._timers.set(("reader", self.id), now + self._backoff.next())
+            return
+        for item in tail:
+            if (identity(item) or "") not in self._had:
+                self._append(item)
+        self._since = None
+        self._tail = None
+        self._had.clear()
+
+    def page_refused(self, now: float) -> None:
+        """Fall back from a start position that the service refuses."""
+        if self._reading is not None:
+            self._reading.rejected()
+        self.page_failed(None, now)
+
+    def page_failed(self, retry_after: float | None, now: float) -> None:
+        """Try again after a pause."""
+        self._request = None
+        wait = max(self._backoff.next(), retry_after or 0.0)
+        self._timers.set(("reader", self.id), now + wait)
+
+    def wake(self, now: float) -> None:
+        """Go on catching up."""
+        self._catch_up(now)
+
+    def _append(self, item: Item) -> None:
+        self._buffer.append(item)
+        if item.id is not None and item.absolute_time is not None and not item.late:
+            self._last = Position(item.id, item.absolute_time)
+
+    def _fall_behind(self, item: Item) -> None:
+        self.catchups += 1
+        self._since = abs(self._inbox.number_of(item) or self._inbox.delivered)
+        self._tail = None
+        missed = set(self._inbox.since(self._since))
+        self._had = {name: None for name in self._inbox.since(0) if name not in missed}
+
+    def _before_last(self, item: Item) -> bool:
+        """Move the place from which a pass begins back to an item that lies before it."""
+        if item.id is None or item.absolute_time is None or self._last is None:
+            return False
+        if item.absolute_time < self._last.absolute_time:
+            self._last = Position(item.id, item.absolute_time)
+        return True
+
+    def _take_missed(self, item: Item) -> None:
+        if not self._missed(item):
+            return
+        self._had[identity(item) or ""] = None
+        shown = self._visible(item)
+        if shown is not None:
+            self._append(shown)
+
+    def _missed(self, item: Item) -> bool:
+        name = identity(item)
+        if name is None or name in self._had or self._since is None:
+            return False
+        number = self._inbox.number_of(item)
+        if number is None:
+            return self._inbox.forgotten(item)
+        return number >= self._since
+
+    def _catch_up(self, now: float) -> None:
+        if self._since is None or self._request is not None or self._buffer:
+            return
+        if ("reader", self.id) in self._timers:
+            return
+        if self._reading is None:
+            self._reading = Reading(self._last, self._options.overlap)
+            self._tail = []
+        self._next_page(now)
+
+    def _next_page(self, now: float) -> None:
+        token = self._token()
+        if self._reading is None:
+            return
+        if token is None:
+            self._timers.set(("reader", self.id), now + self._backoff.next())
+            return
+        self._request = self._request_number()
+        self._emit(ReadTranscript(self._request, token, self._reading.query, "history"))
+
+    def _stop(self) -> None:
+        if self._request is not None:
+            self._emit(Forget(self._request))
+        self._request = None
+        self._reading = None
+        self._timers.cancel(("reader", self.id))
+
+
+def _time_of(position: Position) -> datetime:
+    return position.absolute_time

@@ -1,0 +1,700 @@
+"""One chat, decided: the parts of the engine put together.
+
+Theory of operation
+-------------------
+The shell (``connect_chat.session``) tells the engine what happened, with the time; the engine
+answers with commands, which the shell carries out, and with items, which readers hand out. The
+same inputs give the same outputs, so a run can be replayed.
+
+::
+
+    state         meaning                                   left for
+    ------------  ----------------------------------------  --------------------------------------
+    NEW           not started                               CONNECTING `start`
+    CONNECTING    no link has been live yet                 CONNECTED subscribed · FAILED refused,
+                                                            or out of time · ENDED (resumed) 403
+    CONNECTED     a link is live                            RECONNECTING lost or silent
+    RECONNECTING  no link is live; calls go on              CONNECTED subscribed · FAILED out of
+                                                            time · ENDED 403
+    ENDED         the readers have the ChatEnded            (nothing)
+    FAILED        `error` says why; a snapshot is possible  (nothing)
+    CLOSED        `close` was called                        (nothing)
+
+The last four but one may go to ENDED by ``chat.ended``, and all to CLOSED.
+
+An item's way: frame or page → `Inbox` (once, in order) → told apart from our own → `Reader`.
+Calls go through the `Outbox`; sockets are kept by `Links`; what is missing is found by
+`Recovery`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import count
+from random import Random
+
+from pydantic import SecretStr
+
+from connect_chat.engine.backoff import Backoff
+from connect_chat.engine.commands import (
+    Command,
+    Grant,
+    Outgoing,
+    Position,
+    ReadTranscript,
+    RequestConnection,
+    Trace,
+)
+from connect_chat.engine.echo import EchoGate
+from connect_chat.engine.frames import (
+    BadFrame,
+    HeartbeatAnswer,
+    PingAnswer,
+    SubscribeAnswer,
+    parse_frame,
+)
+from connect_chat.engine.inbox import Inbox, identity
+from connect_chat.engine.lifetime import token_lifetime
+from connect_chat.engine.links import Links
+from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.outbox import CallResult, Outbox
+from connect_chat.engine.reader import Reader
+from connect_chat.engine.recovery import Look, Recovery
+from connect_chat.engine.snapshot import Snapshot
+from connect_chat.engine.timers import Alarm, Timers
+from connect_chat.errors import (
+    AccessDeniedException,
+    ChatEndedError,
+    NotConnectedError,
+    ResourceNotFoundException,
+    ServiceError,
+    ValidationException,
+)
+from connect_chat.items import (
+    EVENT_PREFIX,
+    AttachmentMessage,
+    ChatEnded,
+    Item,
+    Message,
+    Receipt,
+    TransferSucceeded,
+    Typing,
+)
+
+__all__ = ["SessionEngine", "SessionState"]
+
+_SNAPSHOT_IDS = 256
+
+
+class SessionState(StrEnum):
+    """Where a session is; see the table above."""
+
+    NEW = "new"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    ENDED = "ended"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+_OVER = frozenset({SessionState.ENDED, SessionState.FAILED, SessionState.CLOSED})
+
+
+class SessionEngine:
+    """All decisions of one participant's session; waits for nothing.
+
+    Args:
+        participant_token: The participant's token.
+        options: Times and bounds.
+        rng: The randomness of backoff and jitter.
+        participant_id: Our participant, if known; learnt from our first message otherwise.
+        participant_role: Our role, if known; learnt likewise.
+        own: Whether our own messages are delivered, too.
+        from_start: Whether what was said before we connected is delivered.
+        snapshot: Where an earlier session stood.
+
+    Attributes:
+        state: Where the session is.
+        error: Why it failed, or None.
+        reader: The first reader.
+        contact_id: The contact, as far as known.
+        connected_at: When the present link became live (the engine's clock), or None.
+        bad_frames: How many frames made no sense.
+        inbox, links, recovery, outbox, echoes, timers: The parts.
+    """
+
+    def __init__(
+        self,
+        participant_token: str,
+        *,
+        options: SessionOptions,
+        rng: Random,
+        participant_id: str | None = None,
+        participant_role: str | None = None,
+        own: bool = False,
+        from_start: bool = True,
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self.state = SessionState.NEW
+        self.error: Exception | None = None
+        self.contact_id: str | None = None
+        self.connected_at: float | None = None
+        self.bad_frames = 0
+        self._participant_token = participant_token
+        self._options = options
+        self._rng = rng
+        self._own = own
+        self._resumed = snapshot is not None
+        self._commands: list[Command] = []
+        self._number = count(1).__next__
+        self._token: str | None = None
+        self._leaving = False
+        self._renewal: int | None = None
+        self._renew_backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
+        # While the session is to begin at its first connection: the grant that waits for a mark.
+        self._marking = not from_start and snapshot is None
+        self._marked: tuple[int, Grant, float] | None = None
+        self._mark_request: int | None = None
+
+        anchor: Position | None = None
+        floor: datetime | None = None
+        seen: Sequence[str] = ()
+        if snapshot is not None:
+            participant_id = participant_id or snapshot.participant_id
+            participant_role = participant_role or snapshot.participant_role
+            self.contact_id = snapshot.contact_id
+            if snapshot.connection_token is not None:
+                self._token = snapshot.connection_token.get_secret_value()
+            if snapshot.anchor_id is not None and snapshot.anchor_time is not None:
+                anchor = Position(snapshot.anchor_id, snapshot.anchor_time)
+            floor, seen = snapshot.floor, snapshot.seen
+
+        self.timers = Timers()
+        emit = self._commands.append
+        self.inbox = Inbox(options.reorder_window, anchor=anchor, floor=floor, seen=seen)
+        self.links = Links(options, self.timers, rng, emit, self, self._number)
+        self.outbox = Outbox(emit, self._current_token)
+        self.echoes = EchoGate(lambda: self.outbox.said, participant_id, participant_role)
+        self.recovery = Recovery(
+            self.inbox,
+            options,
+            self.timers,
+            rng,
+            emit,
+            self._deliver,
+            self._number,
+            self._current_token,
+        )
+        self.readers: list[Reader] = []
+        self.reader = self.open_reader()
+
+    # For the shell.
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `wake` must be called at the latest, or None."""
+        return self.timers.next
+
+    def take_commands(self) -> list[Command]:
+        """Return the commands that have gathered, in order, once."""
+        taken = self._commands[:]
+        self._commands.clear()
+        return taken
+
+    def take_results(self) -> list[CallResult]:
+        """Return the outcomes of calls that have gathered, once."""
+        taken, self.outbox.results = self.outbox.results, []
+        return taken
+
+    def open_reader(self, buffer: int | None = None) -> Reader:
+        """Return a further reader, which begins with the next item that is delivered."""
+        reader = Reader(
+            self._number(),
+            buffer or self._options.buffer,
+            self.inbox,
+            self._options,
+            self.timers,
+            self._rng,
+            self._commands.append,
+            self._number,
+            self._current_token,
+            self._shown,
+        )
+        if self.state is SessionState.ENDED and self.inbox.end is not None:
+            reader.push(self.inbox.end)
+        elif self.error is not None:
+            reader.fail(self.error)
+        self.readers.append(reader)
+        return reader
+
+    def close_reader(self, reader: Reader) -> None:
+        """Let a reader go."""
+        reader.close()
+        self.readers.remove(reader)
+
+    @property
+    def participant_id(self) -> str | None:
+        """Our participant, as far as known."""
+        return self.echoes.participant_id
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Plain numbers: what happened since the session began."""
+        return {
+            "items": self.inbox.delivered,
+            "duplicates": self.inbox.duplicates,
+            "late": self.inbox.late,
+            "bad_frames": self.bad_frames,
+            "connections": self.links.asked,
+            "rotations": self.links.rotations,
+            "gaps": self.recovery.gaps,
+            "recoveries": self.recovery.done,
+            "catchups": sum(reader.catchups for reader in self.readers),
+        }
+
+    # What happens.
+
+    def start(self, now: float) -> None:
+        """Begin: connect."""
+        self._enter(SessionState.CONNECTING)
+        self.recovery.interrupted(now)
+        self.links.start(now)
+
+    def wake(self, now: float) -> None:
+        """Do what is due."""
+        for alarm in self.timers.due(now):
+            if isinstance(alarm, str):
+                self._ring(alarm, now)
+            elif alarm[0] == "reader":
+                for reader in self.readers:
+                    if reader.id == alarm[1]:
+                        reader.wake(now)
+            else:
+                self.links.wake_link(*alarm, now)
+
+    def _ring(self, alarm: str, now: float) -> None:
+        match alarm:
+            case "ask" | "rotate" | "give up":
+                self.links.wake(alarm, now)
+            case "page" | "relook" | "merge":
+                self.recovery.wake(alarm, now)
+                self._check_end(now)
+            case "release":
+                self._deliver(self.inbox.release(now), now)
+                self._plan_release()
+            case "echo":
+                self._hand_out(self.echoes.give_up_waiting(), now)
+            case "renew":
+                self._renew(now)
+            case "leaving":
+                self._end_inferred(now)
+
+    def connection_granted(self, request: int, grant: Grant, now: float) -> None:
+        """Take what CreateParticipantConnection gave."""
+        if self.state in _OVER:
+            return
+        renewal = request == self._renewal
+        if not renewal and not self.links.awaits(request):
+            return
+        self._token = grant.connection_token
+        self._renewal = None
+        self._renew_backoff.reset()
+        self.timers.set("renew", now + 0.9 * token_lifetime(grant))
+        self.outbox.resume()
+        self.recovery.try_again(now)
+        if self._marking:
+            self._marked = (request, grant, now)
+            self._mark()
+        elif not renewal:
+            self.links.granted(request, grant, now, now)
+
+    def connection_refused(self, request: int, error: Exception, now: float) -> None:
+        """Note that CreateParticipantConnection failed."""
+        if self.state in _OVER:
+            return
+        if request == self._renewal:
+            self._renewal = None
+        elif not self.links.awaits(request):
+            return
+        self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
+        first = self.state is SessionState.CONNECTING
+        if isinstance(error, AccessDeniedException) and (not first or self._resumed):
+            self._end_inferred(now)
+        elif first and isinstance(error, ServiceError) and not error.retryable:
+            self._fail(error, now)
+        elif self.links.awaits(request):
+            self.links.refused(request, error, now)
+        else:
+            self.timers.set("renew", now + self._renew_backoff.next())
+
+    def socket_opened(self, link: int, now: float) -> None:
+        """Note that a socket is open."""
+        self.links.opened(link, now)
+
+    def socket_failed(self, link: int, reason: str, now: float, *, spent: bool) -> None:
+        """Note that a socket did not open; ``spent`` if its URL cannot be tried again."""
+        self.links.not_opened(link, reason, now, spent=spent)
+
+    def socket_closed(self, link: int, code: int | None, now: float) -> None:
+        """Note that a socket is gone."""
+        self.links.closed(link, code, now)
+
+    def frame_received(self, link: int, text: str | bytes, now: float) -> None:
+        """Take a frame from a socket."""
+        if self.state in _OVER:
+            return
+        frame = parse_frame(text)
+        if isinstance(frame, Item):
+            if isinstance(frame, Message) and frame.streaming:
+                # A piece; the whole comes when it is complete.
+                return
+            self._deliver(self.inbox.live(frame, now), now)
+            if len(self.inbox):
+                if self.inbox.holding:
+                    self.recovery.held(now)
+                elif "release" not in self.timers:
+                    self._plan_release()
+            self._check_end(now)
+        elif isinstance(frame, HeartbeatAnswer):
+            self.links.heartbeat_answered(link, frame, now)
+        elif isinstance(frame, PingAnswer):
+            self.links.ping_answered(link, frame, now)
+        elif isinstance(frame, SubscribeAnswer):
+            self.links.subscription_answered(link, frame, now)
+        else:
+            self._bad_frame(link, frame, now)
+
+    def page_read(
+        self, request: int, items: Sequence[Item], next_token: str | None, now: float
+    ) -> None:
+        """Take a page of the transcript."""
+        if request == self._mark_request:
+            self._mark_request = None
+            if items:
+                self.inbox.begin_after(items[-1])
+            self._begin_marked(now)
+        elif self.recovery.awaits(request):
+            self.recovery.page_read(items, next_token, now)
+            self._check_end(now)
+        else:
+            for reader in self.readers:
+                if reader.awaits(request):
+                    reader.page_read(items, next_token, now)
+
+    def page_failed(self, request: int, error: Exception, now: float) -> None:
+        """Note that a page of the transcript could not be read."""
+        refused = isinstance(error, ValidationException | ResourceNotFoundException)
+        denied = isinstance(error, AccessDeniedException)
+        if request == self._mark_request:
+            self._mark_request = None
+            if self._marked is not None:
+                self.links.refused(self._marked[0], error, now)
+                self._marked = None
+            return
+        readers_of_pages: tuple[Recovery | Reader, ...] = (self.recovery, *self.readers)
+        for waiting in readers_of_pages:
+            if not waiting.awaits(request):
+                continue
+            self._trace("transcript.failed", {"error": type(error).__name__})
+            if denied and self.state in _OVER and isinstance(waiting, Reader):
+                waiting.fail(_unreadable(error))
+            elif refused:
+                waiting.page_refused(now)
+            else:
+                waiting.page_failed(getattr(error, "retry_after", None), now)
+            if denied:
+                self._renew(now)
+        self._check_end(now)
+
+    def send(self, outgoing: Outgoing, now: float) -> int:
+        """Queue a call behind those before it; return its number.
+
+        Raises:
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed, failed or not started.
+        """
+        self._may_send()
+        call = self._number()
+        self.outbox.put(call, outgoing)
+        return call
+
+    def call_succeeded(
+        self, call: int, item_id: str | None, absolute_time: datetime | None, now: float
+    ) -> None:
+        """Take the answer to a call."""
+        said = self.outbox.said
+        if call != self.outbox.current or said is None:
+            return
+        if item_id is not None:
+            self.echoes.sent(item_id)
+        self.outbox.finish(CallResult(call, item_id, absolute_time))
+        self._hand_out(self.echoes.settle(), now)
+        if said.operation == "DisconnectParticipant" and self.state not in _OVER:
+            self._leaving = True
+            self.timers.set("leaving", now + self._options.disconnect_timeout)
+
+    def call_failed(self, call: int, error: Exception, now: float) -> None:
+        """Note that a call failed: repeat it with a newer token, or tell the caller."""
+        if call != self.outbox.current:
+            return
+        if (
+            isinstance(error, AccessDeniedException)
+            and self.state not in _OVER
+            and self.outbox.pause()
+        ):
+            self._renew(now)
+            return
+        if isinstance(error, AccessDeniedException) and self.state is SessionState.ENDED:
+            error = _ended()
+        self.outbox.finish(CallResult(call, error=error))
+        self._hand_out(self.echoes.settle(), now)
+
+    def withdraw(self, call: int) -> None:
+        """Note that nobody waits for a call any more."""
+        self.outbox.withdraw(call)
+
+    def close(self, now: float) -> None:
+        """Close our end. The participant stays in the chat."""
+        if self.state is SessionState.CLOSED:
+            return
+        over = self.state in _OVER
+        self._stop("closed")
+        self.outbox.fail_all(NotConnectedError("the session is closed"), but_current=False)
+        for reader in self.readers:
+            if not (over and reader.ready):
+                reader.fail(
+                    NotConnectedError(
+                        "the session is closed: iterate inside `async with`, or resume it from a "
+                        "snapshot"
+                    )
+                )
+        self._enter(SessionState.CLOSED)
+
+    def snapshot(self) -> Snapshot:
+        """Return where the first reader stands."""
+        unread, begins = self.reader.unread()
+        anchor = self.inbox.anchor
+        floor = self.inbox.floor
+        if begins is not None:
+            if anchor is not None and begins.absolute_time < anchor.absolute_time:
+                anchor = begins
+            if floor is not None and begins.absolute_time <= floor:
+                floor = begins.absolute_time - timedelta(microseconds=1)
+        waiting = {identity(item) for item in self.echoes.waiting}
+        read = sorted(
+            (time, name)
+            for time, name in self.inbox.read_since(anchor)
+            if name not in unread and name not in waiting
+        )
+        excess = read[:-_SNAPSHOT_IDS]
+        if excess and (begins is None or excess[-1][0] < begins.absolute_time):
+            read = read[-_SNAPSHOT_IDS:]
+            floor = excess[-1][0]
+        return Snapshot(
+            participant_token=SecretStr(self._participant_token),
+            connection_token=None if self._token is None else SecretStr(self._token),
+            participant_id=self.echoes.participant_id,
+            participant_role=self.echoes.participant_role,
+            contact_id=self.contact_id,
+            anchor_id=anchor.id if anchor else None,
+            anchor_time=anchor.absolute_time if anchor else None,
+            floor=floor,
+            seen=tuple(name for _, name in read),
+        )
+
+    # What the links report.
+
+    def link_live(self, now: float, *, continuous: bool) -> None:
+        """A link has become the chat's."""
+        self.connected_at = now
+        self._enter(SessionState.CONNECTED)
+        if not continuous:
+            self.recovery.begin(Look.GAP, now)
+
+    def link_lost(self, now: float) -> None:
+        """No link is live."""
+        self.connected_at = None
+        if self.state is SessionState.CONNECTED:
+            self._enter(SessionState.RECONNECTING)
+        self.recovery.interrupted(now)
+
+    def link_doubtful(self, now: float) -> None:
+        """Something may not have arrived though a link is live."""
+        if self.links.live:
+            self.recovery.begin(Look.DOUBT, now)
+
+    def link_retired(self, now: float) -> None:
+        """The link before this one had nothing left."""
+        self.recovery.begin(Look.AUDIT, now)
+
+    def gave_up(self, now: float, cause: Exception | None) -> None:
+        """Nothing worked for as long as the options allow."""
+        first = self.state is SessionState.CONNECTING
+        waited = self._options.connect_timeout if first else self._options.give_up_after
+        error = NotConnectedError(
+            f"the chat could not be {'connected' if first else 'reconnected'} within {waited:g} s; "
+            "check the network and the service's health, then resume it from its snapshot"
+        )
+        error.__cause__ = cause
+        self._fail(error, now)
+
+    # Items.
+
+    def _deliver(self, items: Sequence[Item], now: float) -> None:
+        if not items:
+            return
+        self._hand_out(self.echoes.let_through(items), now)
+        if self.echoes.waiting and "echo" not in self.timers:
+            self.timers.set("echo", now + self._options.echo_wait)
+        if self.state is SessionState.CONNECTED:
+            self.recovery.audit_if_due(now)
+
+    def _hand_out(self, items: Sequence[Item], now: float) -> None:
+        for item in items:
+            if self.contact_id is None and item.related_contact_id is None:
+                self.contact_id = item.contact_id
+            shown = self._shown(item)
+            if shown is not None:
+                for reader in self.readers:
+                    reader.push(shown)
+            if isinstance(item, TransferSucceeded) and self._only_our_part():
+                self._end_inferred(now)
+        if self._leaving and items:
+            self.timers.set("leaving", now + self._options.disconnect_timeout)
+
+    def _only_our_part(self) -> bool:
+        """Whether a transfer ends our part of the chat."""
+        return self.echoes.participant_role in ("AGENT", "SUPERVISOR")
+
+    def _shown(self, item: Item) -> Item | None:
+        """Return the item as our readers get it, or None if it is not for them."""
+        if not self.echoes.is_mine(item):
+            return item
+        if isinstance(item, Receipt):
+            return None
+        if not self._own and isinstance(item, Message | AttachmentMessage | Typing):
+            return None
+        return item.model_copy(update={"from_me": True})
+
+    def _plan_release(self) -> None:
+        at = self.inbox.next_release
+        if at is not None:
+            self.timers.set("release", at)
+
+    def _bad_frame(self, link: int, frame: BadFrame, now: float) -> None:
+        self.bad_frames += 1
+        self._trace("frame.ignored", {"link": link, "why": frame.why}, warning=frame.damaged)
+        if frame.damaged:
+            self.link_doubtful(now)
+
+    # The connection token.
+
+    def _current_token(self) -> str | None:
+        return self._token
+
+    def _renew(self, now: float) -> None:
+        """Ask for a newer token, unless a connection is being asked for anyway."""
+        if self._renewal is None and self.state not in _OVER:
+            self._renewal = self._number()
+            self._trace("token.renew", {})
+            self._commands.append(RequestConnection(self._renewal, False, "reconnect", None))
+
+    # Beginning at the first connection.
+
+    def _mark(self) -> None:
+        if self._token is None:
+            return
+        self._mark_request = self._number()
+        query = {"scan_direction": "BACKWARD", "sort_order": "ASCENDING", "max_results": 1}
+        self._commands.append(ReadTranscript(self._mark_request, self._token, query, "reconnect"))
+
+    def _begin_marked(self, now: float) -> None:
+        if self._marked is not None:
+            self._marking = False
+            request, grant, issued_at = self._marked
+            self._marked = None
+            self.links.granted(request, grant, issued_at, now)
+
+    # The end.
+
+    def _check_end(self, now: float) -> None:
+        """Take the last look once the end has come in, and conclude once that is over."""
+        if self.inbox.end is None or self.state in _OVER:
+            return
+        if not self.recovery.finished:
+            self.links.wind_down()
+            self.recovery.begin(Look.FINAL, now)
+        if self.recovery.finished:
+            self._conclude(now)
+
+    def _end_inferred(self, now: float) -> None:
+        if self.inbox.end is None:
+            self.inbox.end = ChatEnded(
+                type="EVENT",
+                content_type=EVENT_PREFIX + "chat.ended",
+                contact_id=self.contact_id,
+                inferred=True,
+            )
+        self._check_end(now)
+
+    def _conclude(self, now: float) -> None:
+        end = self.inbox.end
+        if end is None:
+            return
+        self._stop("the chat ended")
+        self._hand_out(self.echoes.open(), now)
+        self.outbox.fail_all(_ended(), but_current=True)
+        for reader in self.readers:
+            reader.push(end)
+        self._enter(SessionState.ENDED)
+
+    def _fail(self, error: Exception, now: float) -> None:
+        del now
+        self.error = error
+        self._stop("the session failed")
+        self.outbox.fail_all(error, but_current=False)
+        for reader in self.readers:
+            reader.fail(error)
+        self._enter(SessionState.FAILED)
+
+    def _stop(self, why: str) -> None:
+        self.links.stop(why)
+        self.recovery.stop()
+        self.timers.keep(_is_a_readers)
+        self.connected_at = None
+
+    def _may_send(self) -> None:
+        if self.state is SessionState.ENDED or self.inbox.end is not None or self._leaving:
+            raise _ended()
+        if self.state is SessionState.FAILED and self.error is not None:
+            raise NotConnectedError(str(self.error)) from self.error
+        if self.state in (SessionState.CLOSED, SessionState.NEW):
+            raise NotConnectedError("the session is not open: send inside `async with`")
+
+    def _enter(self, state: SessionState) -> None:
+        if state is not self.state:
+            self._trace("state", {"from": str(self.state), "to": str(state)})
+            self.state = state
+
+    def _trace(self, event: str, facts: dict[str, object], *, warning: bool = False) -> None:
+        self._commands.append(Trace(event, facts, "warning" if warning else "info"))
+
+
+def _is_a_readers(alarm: Alarm) -> bool:
+    return isinstance(alarm, tuple) and alarm[0] == "reader"
+
+
+def _unreadable(cause: Exception) -> Exception:
+    error = NotConnectedError(
+        "this reader fell too far behind: the chat has ended and its transcript can no longer "
+        "be read; read faster, or raise SessionOptions.buffer"
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _ended() -> ChatEndedError:
+    return ChatEndedError("the chat has ended: nothing can be sent to it; start a new one")

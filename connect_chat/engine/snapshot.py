@@ -1,0 +1,63 @@
+"""What another process needs to go on with a chat."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, field_serializer
+from pydantic_core.core_schema import SerializationInfo
+
+__all__ = ["Snapshot"]
+
+
+class Snapshot(BaseModel):
+    """Where a session stands, as a small value that another process can resume from.
+
+    Take it after handling an item: items read after it was taken are delivered again, so the
+    chat is handled at least once from it, exactly once if it is taken after every item. Its
+    tokens are hidden in the repr and in ``model_dump()``; `dump` writes them in the clear.
+
+    Attributes:
+        version: The layout of this value.
+        participant_token: The participant's token. A secret.
+        connection_token: The latest connection token, to read what was said last if the chat has
+            ended meanwhile. A secret.
+        participant_id: Our participant, where it is known.
+        participant_role: Our role, where it is known.
+        contact_id: The contact, where it is known.
+        anchor_id: The item from which the transcript has to be read, None for its beginning.
+        anchor_time: That item's AbsoluteTime.
+        floor: Items up to this AbsoluteTime have been read, though their Ids are not listed.
+        seen: The Ids, from the anchor on, of items that have been read; at most 256.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    version: Literal[1] = 1
+    participant_token: SecretStr
+    connection_token: SecretStr | None = None
+    participant_id: str | None = None
+    participant_role: str | None = None
+    contact_id: str | None = None
+    anchor_id: str | None = None
+    anchor_time: AwareDatetime | None = None
+    floor: AwareDatetime | None = None
+    seen: tuple[str, ...] = ()
+
+    @field_serializer("participant_token", "connection_token", when_used="json-unless-none")
+    def _tokens(self, value: SecretStr, info: SerializationInfo) -> str:
+        plain = isinstance(info.context, dict) and info.context.get("plain") is True
+        return value.get_secret_value() if plain else str(value)
+
+    def dump(self) -> str:
+        """Return the snapshot as JSON with its tokens in the clear: keep it as a secret."""
+        return self.model_dump_json(context={"plain": True}, exclude_none=True)
+
+    @classmethod
+    def load(cls, text: str | bytes) -> Snapshot:
+        """Return the snapshot that `dump` wrote.
+
+        Raises:
+            ValueError: ``text`` is not such a snapshot; the message quotes nothing of it.
+        """
+        return cls.model_validate_json(text)
