@@ -2,7 +2,11 @@
 
 from connect_chat._version import __version__
 from connect_chat.client import ParticipantClient
+from connect_chat.engine.commands import Trace
+from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.pacing import DEFAULT_QUOTA, Priority, Quota, Rate
+from connect_chat.engine.session import SessionState
+from connect_chat.engine.snapshot import Snapshot
 from connect_chat.errors import (
     AccessDeniedException,
     ChatEndedError,
@@ -66,6 +70,7 @@ from connect_chat.requests import (
     SortOrder,
     StartPosition,
 )
+from connect_chat.session import ChatSession, ItemReader, SentMessage
 from connect_chat.shapes import (
     Attendee,
     AudioFeatures,
@@ -114,6 +119,7 @@ __all__ = [
     "ChatEnded",
     "ChatEndedError",
     "ChatRehydrated",
+    "ChatSession",
     "ClientStats",
     "CompleteAttachmentUploadResponse",
     "ConfigurationError",
@@ -135,6 +141,7 @@ __all__ = [
     "InvalidContentError",
     "InvalidRequestError",
     "Item",
+    "ItemReader",
     "MeetingFeaturesConfiguration",
     "Message",
     "MessageMetadata",
@@ -161,13 +168,18 @@ __all__ = [
     "ScanDirection",
     "SendEventResponse",
     "SendMessageResponse",
+    "SentMessage",
     "ServiceError",
     "ServiceQuotaExceededException",
     "ServiceUnreachableError",
+    "SessionOptions",
+    "SessionState",
+    "Snapshot",
     "SortOrder",
     "StartAttachmentUploadResponse",
     "StartPosition",
     "ThrottlingException",
+    "Trace",
     "TransferFailed",
     "TransferSucceeded",
     "Typing",

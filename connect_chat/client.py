@@ -111,13 +111,14 @@ class ParticipantClient:
         )
         self._endpoint_url = str(endpoint)
         self._ssl_context = ssl_context
+        self._user_agent = _user_agent(user_agent_suffix)
         self._calls = Caller(
             Http(
                 endpoint,
                 http=http,
                 ssl_context=lambda: self.ssl_context,
                 timeout=timeout,
-                user_agent=_user_agent(user_agent_suffix),
+                user_agent=self._user_agent,
             ),
             Limiter(_quota(quota)),
             max_attempts=max_attempts,
@@ -146,6 +147,11 @@ class ParticipantClient:
     def endpoint_url(self) -> str:
         """Where the service is called."""
         return self._endpoint_url
+
+    @property
+    def user_agent(self) -> str:
+        """The ``User-Agent`` of all requests, those for websockets included."""
+        return self._user_agent
 
     @property
     def ssl_context(self) -> ssl.SSLContext:

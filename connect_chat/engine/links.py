@@ -20,6 +20,7 @@ from connect_chat.engine.lifetime import connection_lifetime
 from connect_chat.engine.link import Link, LinkState
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.timers import Timers
+from connect_chat.errors import NotConnectedError
 
 __all__ = ["Links", "Watcher"]
 
@@ -150,7 +151,8 @@ class Links:
         link = self._find(number)
         if link is None or link.state is not LinkState.OPENING:
             return
-        self._emit(Trace("link.failed", {"link": number, "reason": reason, "spent": spent}))
+        self._emit(Trace("link.failed", {"link": number, "reason": reason}, "warning"))
+        self._cause = NotConnectedError(f"the websocket could not be opened: {reason}")
         if not link.not_opened(now, spent=spent):
             self._failed(link, "its socket could not be opened", now)
 

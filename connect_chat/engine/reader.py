@@ -34,7 +34,6 @@ class Reader:
 
     Attributes:
         id: Its number.
-        finished: Whether it has handed out the chat's end.
         failure: Why it can hand out nothing more, or None.
         catchups: How often it fell behind.
     """
@@ -53,7 +52,6 @@ class Reader:
         visible: Callable[[Item], Item | None],
     ) -> None:
         self.id = number
-        self.finished = False
         self.failure: Exception | None = None
         self.catchups = 0
         self._bound = bound
@@ -67,6 +65,8 @@ class Reader:
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._buffer: deque[Item] = deque()
         self._end: ChatEnded | None = None
+        self._ended = False
+        self._pushes = 0
         self._last: Position | None = inbox.anchor
         # Only while behind: the first number missed, what it had near there, the pass, the tail.
         self._since: int | None = None
@@ -89,6 +89,7 @@ class Reader:
         """Offer an item that the session delivers."""
         if isinstance(item, ChatEnded):
             self._end = item
+            self._pushes += 1
         elif self._since is None:
             if len(self._buffer) < self._bound:
                 self._append(item)
@@ -113,17 +114,46 @@ class Reader:
         if self._since is not None:
             self._catch_up(now)
             return None
-        if self._end is not None and not self.finished:
-            self.finished = True
-            return self._end
+        end, self._end = self._end, None
+        if end is not None:
+            self._ended = True
+        return end
+
+    def find(self, wanted: Callable[[Item], bool], now: float) -> Item | None:
+        """Return the first item that is ``wanted``, wherever it stands, or None for now.
+
+        The ones before it stay, in order, for `take`.
+        """
+        for index, item in enumerate(self._buffer):
+            if wanted(item):
+                del self._buffer[index]
+                return item
+        self._catch_up(now)
+        if self._end is not None and self._since is None and wanted(self._end):
+            end, self._end = self._end, None
+            self._ended = True
+            return end
         return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has handed out everything, the chat's end included."""
+        return self._ended and not self._buffer
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can come in until something is taken."""
+        return len(self._buffer) >= self._bound
+
+    @property
+    def pushes(self) -> int:
+        """How many items have come in; a change means that `find` may have a new answer."""
+        return self._pushes
 
     @property
     def ready(self) -> bool:
         """Whether `take` has something to return."""
-        return bool(self._buffer) or (
-            self._end is not None and self._since is None and not self.finished
-        )
+        return bool(self._buffer) or (self._end is not None and self._since is None)
 
     def unread(self) -> tuple[set[str], Position | None]:
         """Return what has been delivered but not handed out: identities, and where it begins."""
@@ -206,6 +236,7 @@ class Reader:
 
     def _append(self, item: Item) -> None:
         self._buffer.append(item)
+        self._pushes += 1
         if item.id is not None and item.absolute_time is not None and not item.late:
             self._last = Position(item.id, item.absolute_time)
 

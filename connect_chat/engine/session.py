@@ -230,10 +230,21 @@ class SessionEngine:
         self.readers.append(reader)
         return reader
 
-    def close_reader(self, reader: Reader) -> None:
+    def close_reader(self, reader: Reader, now: float) -> None:
         """Let a reader go."""
+        del now
         reader.close()
         self.readers.remove(reader)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will happen any more: it has ended, failed or was closed."""
+        return self.state in _OVER
+
+    @property
+    def token(self) -> str | None:
+        """The connection token, if there is one that was not refused. A secret."""
+        return self._token
 
     @property
     def participant_id(self) -> str | None:
@@ -405,7 +416,7 @@ class SessionEngine:
                 waiting.page_refused(now)
             else:
                 waiting.page_failed(getattr(error, "retry_after", None), now)
-            if denied:
+            if denied and self.inbox.end is None:
                 self._renew(now)
         self._check_end(now)
 
@@ -416,7 +427,7 @@ class SessionEngine:
             ChatEndedError: The chat is over.
             NotConnectedError: The session is closed, failed or not started.
         """
-        self._may_send()
+        self.check_open()
         call = self._number()
         self.outbox.put(call, outgoing)
         return call
@@ -451,6 +462,26 @@ class SessionEngine:
             error = _ended()
         self.outbox.finish(CallResult(call, error=error))
         self._hand_out(self.echoes.settle(), now)
+
+    def token_refused(self, token: str, now: float) -> None:
+        """Note that a call outside the order of sends was refused: get a newer token.
+
+        A newer one than ``token`` may be here already.
+        """
+        if token == self._token:
+            self._token = None
+            self._renew(now)
+
+    def crash(self, error: BaseException, now: float) -> None:
+        """Fail because of a defect, so that it surfaces where the user waits."""
+        if self.state in _OVER:
+            return
+        failure = NotConnectedError(
+            f"connect_chat has a defect ({type(error).__name__}); please report it with its "
+            "traceback, and resume the chat from its snapshot"
+        )
+        failure.__cause__ = error
+        self._fail(failure, now)
 
     def withdraw(self, call: int) -> None:
         """Note that nobody waits for a call any more."""
@@ -666,7 +697,13 @@ class SessionEngine:
         self.timers.keep(_is_a_readers)
         self.connected_at = None
 
-    def _may_send(self) -> None:
+    def check_open(self) -> None:
+        """Raise if nothing can be sent any more.
+
+        Raises:
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed, failed or not started.
+        """
         if self.state is SessionState.ENDED or self.inbox.end is not None or self._leaving:
             raise _ended()
         if self.state is SessionState.FAILED and self.error is not None:

@@ -1,0 +1,512 @@
+"""One participant in one chat."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
+from uuid import uuid4
+
+from pydantic_core import to_json
+
+from connect_chat import requests
+from connect_chat.client import ParticipantClient
+from connect_chat.driver import Driver, TraceHook
+from connect_chat.engine.commands import Outgoing
+from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.outbox import CallResult
+from connect_chat.engine.reader import Reader
+from connect_chat.engine.session import SessionEngine, SessionState
+from connect_chat.engine.snapshot import Snapshot
+from connect_chat.errors import ChatEndedError, NotConnectedError, ServiceError
+from connect_chat.items import EVENT_PREFIX, Item, Message
+
+__all__ = ["ChatSession", "ItemReader", "SentMessage"]
+
+I = TypeVar("I", bound=Item)  # noqa: E741
+
+Wanted = type[I] | tuple[type[I], ...] | Callable[[Item], bool]
+
+_TYPING = EVENT_PREFIX + "typing"
+_TYPING_INTERVAL = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message that the service has taken.
+
+    Attributes:
+        id: Its Id, which its item carries, too.
+        absolute_time: When the service took it, an aware datetime.
+        client_token: The idempotency token that it was sent with.
+    """
+
+    id: str
+    absolute_time: datetime | None
+    client_token: str
+
+
+class ItemReader:
+    """The items of a chat, from some moment on: each once, in order, at this reader's pace.
+
+    Iterate over it, or call `receive`. Several readers of one chat are independent.
+    """
+
+    def __init__(self, driver: Callable[[], Driver], reader: Reader) -> None:
+        self._driver = driver
+        self._reader = reader
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        """Return the next item; the iteration ends after the `ChatEnded`.
+
+        Raises:
+            NotConnectedError: The chat could not be reconnected, or the session was closed.
+        """
+        item = await self._next()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    async def receive(self, timeout: float | None = None) -> Item:
+        """Return the next item.
+
+        Args:
+            timeout: How long to wait, in seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: There was none in time.
+            ChatEndedError: The `ChatEnded` has already been returned.
+            NotConnectedError: The chat could not be reconnected, or the session was closed.
+        """
+        async with asyncio.timeout(timeout):
+            item = await self._next()
+        if item is None:
+            raise ChatEndedError("the chat has ended, and everything in it has been received")
+        return item
+
+    @overload
+    async def wait_for(self, wanted: type[I], timeout: float | None = None) -> I: ...
+
+    @overload
+    async def wait_for(
+        self, wanted: tuple[type[I], ...] | Callable[[Item], bool], timeout: float | None = None
+    ) -> Item: ...
+
+    async def wait_for(self, wanted: Wanted[Any], timeout: float | None = None) -> Item:
+        """Return the next item of a type, or the next that a predicate holds for.
+
+        It is taken out of the reader; what stands before it stays to be received.
+
+        Args:
+            wanted: A type of item, a tuple of types, or a function from an item to a bool.
+            timeout: How long to wait, in seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: There was none in time.
+            ChatEndedError: The chat has ended without one.
+            NotConnectedError: As for `receive`; also if so many items wait to be received that
+                no more fit in.
+        """
+        matches = partial(_is_a, wanted) if isinstance(wanted, type | tuple) else wanted
+        driver, reader = self._driver(), self._reader
+        async with asyncio.timeout(timeout):
+            while True:
+                seen = reader.pushes
+                found = driver.tell(partial(reader.find, matches))
+                if found is not None:
+                    return found
+                if reader.failure is not None:
+                    raise reader.failure
+                if driver.engine.over:
+                    raise ChatEndedError("the chat has ended without what was waited for")
+                if reader.full:
+                    raise NotConnectedError(
+                        "too many items wait to be received: iterate over the chat, or raise "
+                        "SessionOptions.buffer"
+                    )
+                await driver.until(
+                    lambda seen=seen: (
+                        reader.pushes != seen  # type: ignore[misc]
+                        or reader.failure is not None
+                        or driver.engine.over
+                    )
+                )
+
+    async def _next(self) -> Item | None:
+        driver, reader = self._driver(), self._reader
+        while True:
+            item = driver.tell(reader.take)
+            if item is not None:
+                return item
+            if reader.finished:
+                return None
+            if reader.failure is not None:
+                raise reader.failure
+            await driver.until(lambda: reader.ready or reader.failure is not None)
+
+
+class ChatSession(ItemReader):
+    """One participant's chat, held open: every item once, in order, whatever happens to sockets.
+
+    ::
+
+        async with ChatSession(participant_token, client=client) as chat:
+            await chat.send("Hello")
+            async for item in chat:
+                ...
+
+    On entry it is connected and subscribed. From then on it rotates its connection before that
+    expires, replaces it when it breaks or goes silent, and reads what was missed from the
+    transcript. Leaving the ``async with`` closes our end; the participant stays in the chat
+    (`disconnect` leaves it).
+
+    *Promised*, for everything that the transcript keeps: each item is delivered once and, unless
+    marked ``late``, in the order of its AbsoluteTime, from the first item of the contact on. An
+    item is late if later ones had to go out before it was found; see `SessionOptions`. What the
+    transcript does not keep (typing, receipts, idle events) is delivered if it arrives. Our own
+    messages, files and typing are not delivered, unless ``own`` is True. The last item is a
+    `ChatEnded`.
+
+    The session may be used from any task of its event loop. Iterating over it from two tasks
+    divides the items between them; for each task to see them all, use `subscribe`.
+
+    Args:
+        participant_token: What StartChatContact or CreateParticipant gave. Kept secret.
+        client: What calls the service; share one per Connect instance. None makes one for this
+            session, of ``region`` and ``endpoint_url``, and closes it with it.
+        region: See `ParticipantClient`.
+        endpoint_url: See `ParticipantClient`.
+        participant_id: Our participant, from where the token is from. If None it is learnt from
+            our first message.
+        participant_role: Our role, for example ``"AGENT"``; a transfer ends an agent's or a
+            supervisor's part. Learnt likewise.
+        own: Whether our own messages are delivered, too, with ``from_me``.
+        from_start: Whether what was said before we connected is delivered.
+        options: Times and bounds.
+        on_trace: Called with what happens to the connection, see `Trace`; must return quickly.
+    """
+
+    def __init__(
+        self,
+        participant_token: str,
+        *,
+        client: ParticipantClient | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        participant_id: str | None = None,
+        participant_role: str | None = None,
+        own: bool = False,
+        from_start: bool = True,
+        options: SessionOptions | None = None,
+        on_trace: TraceHook | None = None,
+        _snapshot: Snapshot | None = None,
+    ) -> None:
+        # Spelled to be checked: a bad token should raise here rather than from a task.
+        requests.create_participant_connection(
+            participant_token, types=("WEBSOCKET",), connect_participant=None
+        )
+        self._own_client = (
+            ParticipantClient(region, endpoint_url=endpoint_url) if client is None else None
+        )
+        self._client = client or cast("ParticipantClient", self._own_client)
+        self._participant_token = participant_token
+        self._on_trace = on_trace
+        self._engine = SessionEngine(
+            participant_token,
+            options=options or SessionOptions(),
+            rng=Random(),  # noqa: S311 - jitter
+            participant_id=participant_id,
+            participant_role=participant_role,
+            own=own,
+            from_start=from_start,
+            snapshot=_snapshot,
+        )
+        self._running: Driver | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._typed_at = float("-inf")
+        super().__init__(self._drive, self._engine.reader)
+
+    @classmethod
+    def resume(
+        cls,
+        snapshot: Snapshot | str | bytes,
+        *,
+        client: ParticipantClient | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        own: bool = False,
+        options: SessionOptions | None = None,
+        on_trace: TraceHook | None = None,
+    ) -> Self:
+        """Return a session that goes on where another one stood, in whatever process.
+
+        What was received from that one before the snapshot was taken is not delivered again;
+        everything else is. If the chat has ended meanwhile, what can still be read is delivered,
+        and then a `ChatEnded`.
+
+        Args:
+            snapshot: From `snapshot`, or what its ``dump`` wrote.
+            client: See the class, as for the others.
+            region: See the class.
+            endpoint_url: See the class.
+            own: See the class.
+            options: See the class.
+            on_trace: See the class.
+
+        Raises:
+            ValueError: ``snapshot`` is no snapshot.
+        """
+        if not isinstance(snapshot, Snapshot):
+            snapshot = Snapshot.load(snapshot)
+        return cls(
+            snapshot.participant_token.get_secret_value(),
+            client=client,
+            region=region,
+            endpoint_url=endpoint_url,
+            own=own,
+            options=options,
+            on_trace=on_trace,
+            _snapshot=snapshot,
+        )
+
+    def __repr__(self) -> str:
+        return f"<ChatSession contact={self.contact_id or '?'} {self.state}>"
+
+    async def __aenter__(self) -> Self:
+        """Connect and subscribe.
+
+        Raises:
+            AccessDeniedException: The token is not valid or spent, or the chat has ended.
+            ServiceError: The service refused otherwise.
+            NotConnectedError: It did not work within ``SessionOptions.connect_timeout``.
+        """
+        if self._running is not None:
+            raise NotConnectedError("a ChatSession is entered once; make or resume another one")
+        driver = self._running = Driver(
+            self._engine, self._client, self._participant_token, self._on_trace
+        )
+        try:
+            driver.tell(self._engine.start)
+            await driver.until(lambda: self._engine.state is not SessionState.CONNECTING)
+            if self._engine.error is not None:
+                raise self._engine.error
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close our end: sockets, calls, timers. The participant stays in the chat. Idempotent."""
+        if self._closed is not None:
+            await asyncio.wait([self._closed])
+            return
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            if self._running is not None:
+                await self._running.aclose()
+        finally:
+            self._closed.set_result(None)
+            if self._own_client is not None:
+                await self._own_client.aclose()
+
+    # What is known.
+
+    @property
+    def state(self) -> SessionState:
+        """``"new"``, ``"connecting"``, ``"connected"``, ``"reconnecting"``, ``"ended"``,
+        ``"failed"`` or ``"closed"``."""  # noqa: D205, D209
+        return self._engine.state
+
+    @property
+    def contact_id(self) -> str | None:
+        """The contact, once an item has told it."""
+        return self._engine.contact_id
+
+    @property
+    def participant_id(self) -> str | None:
+        """Our participant, if it was given or once our first message has told it."""
+        return self._engine.participant_id
+
+    @property
+    def connected_at(self) -> datetime | None:
+        """Since when the present connection has been live, an aware datetime; None without one."""
+        at = self._engine.connected_at
+        if at is None or self._running is None:
+            return None
+        return datetime.now(UTC) - timedelta(seconds=self._running.time() - at)
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Counters since the session began.
+
+        ``items`` let through, ``duplicates`` dropped, ``late`` ones, ``bad_frames``,
+        ``connections`` asked for, ``rotations``, ``gaps`` opened and ``recoveries`` of them, and
+        ``catchups`` of slow readers.
+        """
+        return self._engine.counters
+
+    def snapshot(self) -> Snapshot:
+        """Return where this session stands, for `resume` in another process.
+
+        What has been received from the session itself (not from its `subscribe` readers) counts
+        as handled. So take it after handling an item: what is received after that is delivered
+        again, and nothing is missing. Works in every state, also after a failure.
+        """
+        return self._engine.snapshot()
+
+    # Talking.
+
+    async def send(
+        self, content: str, *, content_type: str = "text/plain", client_token: str | None = None
+    ) -> SentMessage:
+        """Say something, after everything that was sent before it.
+
+        Cancelled while it waits for its turn, it is not sent. Cancelled while it is under way,
+        it may or may not have been said, and what is sent next still comes after it; send again
+        with the same ``client_token`` to be sure without saying it twice.
+
+        Args:
+            content: ``text/plain`` and ``text/markdown``: 1 to 1,024 characters;
+                ``application/json``: 1 to 12,000; an interactive response: 1 to 12,288.
+            content_type: One of those.
+            client_token: Identifies this message: it is said once however often it is sent with
+                it. Up to 500 characters; None makes one.
+
+        Raises:
+            InvalidContentError: The content breaks a limit; nothing was sent.
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed or has failed.
+            ServiceError: The service refused.
+            ServiceUnreachableError: There was no answer: it may or may not have been said.
+        """
+        token = client_token or str(uuid4())
+        requests.send_message("-", content, content_type=content_type, client_token=token)
+        result = await self._call(Outgoing("SendMessage", content, content_type, token))
+        return SentMessage(result.item_id or "", result.absolute_time, token)
+
+    async def send_markdown(self, content: str, *, client_token: str | None = None) -> SentMessage:
+        """Say something in Markdown, 1 to 1,024 characters. See `send`."""
+        return await self.send(content, content_type="text/markdown", client_token=client_token)
+
+    async def send_json(self, value: object, *, client_token: str | None = None) -> SentMessage:
+        """Send a value as ``application/json``, up to 12,000 characters of JSON. See `send`.
+
+        Args:
+            value: Anything that JSON can hold, pydantic models included.
+            client_token: See `send`.
+        """
+        content = to_json(value).decode()
+        return await self.send(content, content_type="application/json", client_token=client_token)
+
+    async def ask(self, content: str, *, timeout: float | None = None) -> Message:
+        """Say something and return the next message of somebody else.
+
+        That message is taken out of the iteration; everything else stays in it.
+
+        Args:
+            content: 1 to 1,024 characters.
+            timeout: How long to wait for the answer, in seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: Nobody answered in time. The question has been asked.
+            ChatEndedError: The chat is over or ended without an answer.
+            ServiceError: As for `send`, and its other errors.
+        """
+        sent = await self.send(content)
+
+        def answers(item: Item) -> bool:
+            return (
+                isinstance(item, Message)
+                and not item.from_me
+                and not _before(item.absolute_time, sent.absolute_time)
+            )
+
+        return cast("Message", await self.wait_for(answers, timeout))
+
+    async def typing(self) -> None:
+        """Show the others that we are typing, at most every 10 s; calls in between do nothing.
+
+        A passing trouble of the service is logged and does not raise.
+
+        Raises:
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed or has failed.
+        """
+        driver = self._drive()
+        self._engine.check_open()
+        now = driver.time()
+        if now - self._typed_at < _TYPING_INTERVAL:
+            return
+        self._typed_at = now
+        with contextlib.suppress(ServiceError):
+            await driver.call(lambda token: self._client.send_event(token, _TYPING))
+
+    async def disconnect(self) -> None:
+        """Leave the chat, after everything that was sent before.
+
+        What the disconnect flow still says is delivered; then comes the `ChatEnded`, so go on
+        iterating until that. A chat that is over already is fine.
+
+        Raises:
+            NotConnectedError: The session is closed or has failed.
+            ServiceError: The service refused.
+            ServiceUnreachableError: There was no answer.
+        """
+        with contextlib.suppress(ChatEndedError):
+            await self._call(Outgoing("DisconnectParticipant", client_token=str(uuid4())))
+
+    # Reading.
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[ItemReader]:
+        """Read the same chat a second time, from now on.
+
+        ::
+
+            async with chat.subscribe() as items:
+                async for item in items:
+                    ...
+        """
+        reader = self._engine.open_reader()
+        try:
+            yield ItemReader(self._drive, reader)
+        finally:
+            self._drive().tell(partial(self._engine.close_reader, reader))
+
+    # The rest.
+
+    def _drive(self) -> Driver:
+        if self._running is None:
+            raise NotConnectedError("the session is not open: use it inside `async with`")
+        return self._running
+
+    async def _call(self, outgoing: Outgoing) -> CallResult:
+        result = await self._drive().send(outgoing)
+        if result.error is not None:
+            raise result.error
+        return result
+
+
+def _is_a(kind: type[Item] | tuple[type[Item], ...], item: Item) -> bool:
+    return isinstance(item, kind)
+
+
+def _before(time: datetime | None, other: datetime | None) -> bool:
+    return time is not None and other is not None and time < other
