@@ -445,9 +445,7 @@ _BY_MESSAGE: dict[str, type[Item]] = {
 }
 
 
-def _kind(type_: object, content_type: object) -> type[Item]:
-    if not isinstance(type_, str):
-        return UnknownItem
+def _kind(type_: str, content_type: object) -> type[Item]:
     if type_ == "MESSAGE" and isinstance(content_type, str):
         return _BY_MESSAGE.get(content_type, Message)
     if type_ == "EVENT" and isinstance(content_type, str):

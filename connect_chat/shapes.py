@@ -233,7 +233,7 @@ class SendMessageResponse(Response):
 def _items(value: object) -> tuple[Item, ...]:
     """Return the items among ``value``; an entry that is none costs only itself."""
     items = []
-    for entry in value if isinstance(value, list) else ():
+    for entry in value if isinstance(value, list | tuple) else ():
         if isinstance(entry, Item):
             items.append(entry)
             continue
@@ -304,12 +304,12 @@ class GetAttachmentResponse(Response):
     Attributes:
         url: A presigned URL. A secret.
         url_expiry: When it goes out of use.
-        attachment_size_in_bytes: The file's size.
+        attachment_size_in_bytes: The file's size, the one member that the model requires.
     """
 
     url: str | None = Field(None, repr=False)
     url_expiry: Time = None
-    attachment_size_in_bytes: int | None = None
+    attachment_size_in_bytes: int
 
 
 class ViewContent(Shape):

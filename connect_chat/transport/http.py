@@ -140,9 +140,7 @@ class Http:
                 raise ConfigurationError(
                     f"the proxy's scheme, {proxy_url.scheme}, is none of http, https and socks5"
                 ) from None
-        return httpx.AsyncHTTPTransport(
-            verify=context, trust_env=False, limits=_LIMITS, proxy=proxy, retries=0
-        )
+        return httpx.AsyncHTTPTransport(verify=context, limits=_LIMITS, proxy=proxy, retries=0)
 
     def _unanswered(self, request: Request, cause: httpx.RequestError) -> Failed:
         # What a broken protocol's or encoding's error quotes may be of the answer or the request.

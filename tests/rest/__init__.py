@@ -1,0 +1,1 @@
+"""The REST layer: requests, answers, retries, pacing and endpoints."""
