@@ -16,8 +16,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
+    BeforeValidator,
     Field,
-    PlainValidator,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
@@ -254,7 +254,7 @@ class GetTranscriptResponse(Response):
     """
 
     initial_contact_id: str | None = None
-    transcript: Annotated[tuple[Item, ...], PlainValidator(_items)] = Field((), repr=False)
+    transcript: Annotated[tuple[Item, ...], BeforeValidator(_items)] = Field((), repr=False)
     next_token: str | None = Field(None, repr=False)
 
     @property

@@ -160,6 +160,7 @@ def test_a_page_made_by_hand():
     page = GetTranscriptResponse(transcript=(item,), next_token="n")
     assert page.transcript == (item,)
     assert (page.skipped, page.raw, page.request_id) == (0, {}, None)
+    assert GetTranscriptResponse.model_validate_json(page.model_dump_json()).next_token == "n"
 
 
 async def test_malformed_fields_cost_only_themselves():
