@@ -27,7 +27,7 @@ test: $(READY) ## Run the tests
 lint: $(READY) ## Check style, and that imports point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 types: $(READY) ## Check types, strictly
 	$(BIN)/mypy
