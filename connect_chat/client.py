@@ -16,8 +16,8 @@ from connect_chat import requests, shapes
 from connect_chat._version import __version__
 from connect_chat.engine.pacing import DEFAULT_QUOTA, Limiter, Priority, Quota, Rate
 from connect_chat.errors import ConfigurationError
+from connect_chat.operations import OPERATIONS
 from connect_chat.requests import (
-    OPERATIONS,
     ConnectionType,
     ContentDisposition,
     ScanDirection,

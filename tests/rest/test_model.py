@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 import connect_chat
 from connect_chat import Item, ParticipantClient, ServiceError, UnknownItem, parse_item, requests
+from connect_chat.operations import OPERATIONS
 
 _MODEL = ServiceModel(
     Loader().load_service_model("connectparticipant", "service-2"), "connectparticipant"
@@ -124,7 +125,7 @@ async def call(operation: str, members: dict, answer: httpx.Response) -> SimpleN
 
 def test_every_operation_is_there():
     """A method and an entry of the table for each operation, with the model's method and path."""
-    ours = {operation.name: operation for operation in requests.OPERATIONS}
+    ours = {operation.name: operation for operation in OPERATIONS}
     assert ours.keys() == set(_MODEL.operation_names) == _INPUTS.keys()
     for name, operation in ours.items():
         http = _MODEL.operation_model(name).http
