@@ -11,6 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.server import ServerProtocol
 
 __all__ = ["HTTPConnection", "WebSocketConnection"]
 
@@ -45,6 +46,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.app_state = {"connection": self}
         self.logger = _quiet
+        # As on the real gateway there is no compression; and no log of what goes up and down.
+        self.conn = ServerProtocol(max_size=self.config.ws_max_size, logger=_quiet)
         self.close_code: int | None = None
 
     def write(self, frame: bytes) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -91,9 +90,7 @@ class Emulator:
             self._application(),
             http=HTTPConnection,
             ws=WebSocketConnection,
-            # As on the real gateway: no compression and no pings of the protocol's own.
-            ws_per_message_deflate=False,
-            ws_ping_interval=None,
+            ws_ping_interval=None,  # the real gateway sends no pings of the protocol's own
             lifespan="off",
             log_config=None,
             proxy_headers=False,
@@ -104,15 +101,15 @@ class Emulator:
         config.load()
         # Only uvicorn's protocols are wanted: its Server polls, and takes 0.2 s and more to stop.
         state = self._state
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listening = socket.create_server((self._host, self._port), family=family, backlog=2048)
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: HTTPConnection(config=config, server_state=state, app_state={}),
-            sock=listening,
+            self._host,
+            self._port,
             ssl=config.ssl,
             backlog=2048,
         )
-        self._url = _url("https" if config.is_ssl else "http", self._host, listening)
+        port = self._listener.sockets[0].getsockname()[1]
+        self._url = _url("https" if config.is_ssl else "http", self._host, port)
         if not _is_loopback(self._host):
             logger.warning(
                 "The emulator listens on %s: anybody who reaches this machine can use it, "
@@ -334,8 +331,7 @@ class Emulator:
         return len(self._service.sockets(contact_id))
 
 
-def _url(scheme: str, host: str, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
+def _url(scheme: str, host: str, port: int) -> str:
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
         host = "::1" if host == "::" else "127.0.0.1"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
