@@ -62,7 +62,6 @@ class Inbox:
         holding: Whether live items wait, because what came before them is being looked for.
         delivered: How many items it let through, which numbers them.
         duplicates: How many copies it dropped.
-        late: How many items it let through after a later one.
         end: The ChatEnded that has come in, to be let through after everything else.
     """
 
@@ -79,7 +78,6 @@ class Inbox:
         self.holding = False
         self.delivered = 0
         self.duplicates = 0
-        self.late = 0
         self.end: ChatEnded | None = None
         self._window = reorder_window
         # Identity → its number in the order of delivery; negative if the transcript lacks it.
@@ -228,7 +226,7 @@ class Inbox:
         return out
 
     def _out(self, item: Item, name: str | None, time: datetime) -> Item:
-        """Number an item, remember it, and mark it if a later one has gone before."""
+        """Number an item, and remember it."""
         self.delivered += 1
         if name is not None:
             if len(self._seen) >= MEMORY:
@@ -236,8 +234,7 @@ class Inbox:
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
             self._times.append(time)
         if time < self._last:
-            self.late += 1
-            return item.model_copy(update={"late": True})
+            return item
         self._last = time
         if item.in_transcript and item.id is not None:
             trail = self._trail

@@ -28,6 +28,10 @@ from connect_chat.items import ChatEnded, Item
 
 __all__ = ["Reader"]
 
+# Passes that bring nothing, with growing pauses, until what is lacking counts as not kept by the
+# transcript after all.
+_PASSES = 8
+
 
 class Reader:
     """Hands out a chat's items, each once and in order, at its own pace.
@@ -36,6 +40,7 @@ class Reader:
         id: Its number.
         failure: Why it can hand out nothing more, or None.
         catchups: How often it fell behind.
+        late: How many items it got after a later one.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class Reader:
         self.id = number
         self.failure: Exception | None = None
         self.catchups = 0
+        self.late = 0
+        self._newest: datetime | None = None
+        self._passes = 0
         self._bound = bound
         self._inbox = inbox
         self._options = options
@@ -95,7 +103,7 @@ class Reader:
                 self._append(item)
             else:
                 self._fall_behind(item)
-        elif item.late and self._before_last(item):
+        elif self._before_last(item):
             # A pass must begin there to find it, and the one under way did not.
             self._tail = None
         elif self._tail is not None:
@@ -155,12 +163,17 @@ class Reader:
         """Whether `take` has something to return."""
         return bool(self._buffer) or (self._end is not None and self._since is None)
 
-    def unread(self) -> tuple[set[str], Position | None]:
-        """Return what has been delivered but not handed out: identities, and where it begins."""
-        names = {identity(item) or "" for item in self._buffer}
+    def unread(self, further: Sequence[Item]) -> tuple[set[str], Position | None]:
+        """Return what has been delivered but not handed out: identities, and where it begins.
+
+        Args:
+            further: Items on their way to this reader.
+        """
+        waiting = (*self._buffer, *further)
+        names = {identity(item) or "" for item in waiting}
         places = [
             Position(item.id, item.absolute_time)
-            for item in self._buffer
+            for item in waiting
             if item.id is not None and item.absolute_time is not None
         ]
         if self._since is not None:
@@ -191,7 +204,6 @@ class Reader:
         self._request = None
         if reading is None or self._since is None:
             return
-        self._backoff.reset()
         for item in reading.page(items, next_token):
             self._take_missed(item)
         while len(self._had) > 2 * MEMORY:
@@ -207,7 +219,8 @@ class Reader:
         tail = self._tail
         known = self._had.keys() | {identity(item) or "" for item in tail or ()}
         lacking = [name for name in self._inbox.since(since) if name not in known]
-        if tail is None or lacking:
+        self._passes += 1
+        if tail is None or (lacking and self._passes < _PASSES):
             # Said while the tail was full, or not yet in the transcript.
             self._timers.set(("reader", self.id), now + self._backoff.next())
             return
@@ -235,10 +248,18 @@ class Reader:
         self._catch_up(now)
 
     def _append(self, item: Item) -> None:
+        """Put an item into the buffer, marked if a later one has gone before it."""
+        time = item.absolute_time
+        if time is not None:
+            if self._newest is not None and time < self._newest:
+                self.late += 1
+                item = item.model_copy(update={"late": True})
+            else:
+                self._newest = time
+                if item.id is not None:
+                    self._last = Position(item.id, time)
         self._buffer.append(item)
         self._pushes += 1
-        if item.id is not None and item.absolute_time is not None and not item.late:
-            self._last = Position(item.id, item.absolute_time)
 
     def _fall_behind(self, item: Item) -> None:
         self.catchups += 1
@@ -249,16 +270,19 @@ class Reader:
 
     def _before_last(self, item: Item) -> bool:
         """Move the place from which a pass begins back to an item that lies before it."""
-        if item.id is None or item.absolute_time is None or self._last is None:
+        time, last = item.absolute_time, self._last
+        if item.id is None or time is None or last is None or time >= last.absolute_time:
             return False
-        if item.absolute_time < self._last.absolute_time:
-            self._last = Position(item.id, item.absolute_time)
+        if item.in_transcript:
+            self._last = Position(item.id, time)
         return True
 
     def _take_missed(self, item: Item) -> None:
         if not self._missed(item):
             return
         self._had[identity(item) or ""] = None
+        self._backoff.reset()
+        self._passes = 0
         shown = self._visible(item)
         if shown is not None:
             self._append(shown)

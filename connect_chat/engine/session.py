@@ -30,23 +30,20 @@ Calls go through the `Outbox`; sockets are kept by `Links`; what is missing is f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from itertools import count
 from random import Random
 
-from pydantic import SecretStr
-
-from connect_chat.engine.backoff import Backoff
+from connect_chat.engine.beginning import Beginning
 from connect_chat.engine.commands import (
     Command,
     Grant,
     Outgoing,
     Position,
-    ReadTranscript,
-    RequestConnection,
     Trace,
 )
+from connect_chat.engine.credentials import Credentials
 from connect_chat.engine.echo import EchoGate
 from connect_chat.engine.frames import (
     BadFrame,
@@ -55,14 +52,13 @@ from connect_chat.engine.frames import (
     SubscribeAnswer,
     parse_frame,
 )
-from connect_chat.engine.inbox import Inbox, identity
-from connect_chat.engine.lifetime import token_lifetime
+from connect_chat.engine.inbox import Inbox
 from connect_chat.engine.links import Links
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.outbox import CallResult, Outbox
 from connect_chat.engine.reader import Reader
 from connect_chat.engine.recovery import Look, Recovery
-from connect_chat.engine.snapshot import Snapshot
+from connect_chat.engine.snapshot import Snapshot, take_snapshot
 from connect_chat.engine.timers import Alarm, Timers
 from connect_chat.errors import (
     AccessDeniedException,
@@ -84,8 +80,6 @@ from connect_chat.items import (
 )
 
 __all__ = ["SessionEngine", "SessionState"]
-
-_SNAPSHOT_IDS = 256
 
 
 class SessionState(StrEnum):
@@ -123,7 +117,7 @@ class SessionEngine:
         contact_id: The contact, as far as known.
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
-        inbox, links, recovery, outbox, echoes, timers: The parts.
+        inbox, credentials, beginning, links, outbox, echoes, recovery, timers: The parts.
     """
 
     def __init__(
@@ -150,24 +144,18 @@ class SessionEngine:
         self._resumed = snapshot is not None
         self._commands: list[Command] = []
         self._number = count(1).__next__
-        self._token: str | None = None
         self._leaving = False
-        self._renewal: int | None = None
-        self._renew_backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
-        # While the session is to begin at its first connection: the grant that waits for a mark.
-        self._marking = not from_start and snapshot is None
-        self._marked: tuple[int, Grant, float] | None = None
-        self._mark_request: int | None = None
 
         anchor: Position | None = None
         floor: datetime | None = None
         seen: Sequence[str] = ()
+        token: str | None = None
         if snapshot is not None:
             participant_id = participant_id or snapshot.participant_id
             participant_role = participant_role or snapshot.participant_role
             self.contact_id = snapshot.contact_id
             if snapshot.connection_token is not None:
-                self._token = snapshot.connection_token.get_secret_value()
+                token = snapshot.connection_token.get_secret_value()
             if snapshot.anchor_id is not None and snapshot.anchor_time is not None:
                 anchor = Position(snapshot.anchor_id, snapshot.anchor_time)
             floor, seen = snapshot.floor, snapshot.seen
@@ -175,8 +163,12 @@ class SessionEngine:
         self.timers = Timers()
         emit = self._commands.append
         self.inbox = Inbox(options.reorder_window, anchor=anchor, floor=floor, seen=seen)
+        self.credentials = Credentials(token, options, self.timers, rng, emit, self._number)
+        self.beginning = Beginning(
+            self.inbox, emit, self._number, pending=not from_start and snapshot is None
+        )
         self.links = Links(options, self.timers, rng, emit, self, self._number)
-        self.outbox = Outbox(emit, self._current_token)
+        self.outbox = Outbox(emit, self.credentials.current)
         self.echoes = EchoGate(lambda: self.outbox.said, participant_id, participant_role)
         self.recovery = Recovery(
             self.inbox,
@@ -186,7 +178,7 @@ class SessionEngine:
             emit,
             self._deliver,
             self._number,
-            self._current_token,
+            self.credentials.current,
         )
         self.readers: list[Reader] = []
         self.reader = self.open_reader()
@@ -220,7 +212,7 @@ class SessionEngine:
             self._rng,
             self._commands.append,
             self._number,
-            self._current_token,
+            self.credentials.current,
             self._shown,
         )
         if self.state is SessionState.ENDED and self.inbox.end is not None:
@@ -244,7 +236,7 @@ class SessionEngine:
     @property
     def token(self) -> str | None:
         """The connection token, if there is one that was not refused. A secret."""
-        return self._token
+        return self.credentials.token
 
     @property
     def participant_id(self) -> str | None:
@@ -257,7 +249,7 @@ class SessionEngine:
         return {
             "items": self.inbox.delivered,
             "duplicates": self.inbox.duplicates,
-            "late": self.inbox.late,
+            "late": self.reader.late,
             "bad_frames": self.bad_frames,
             "connections": self.links.asked,
             "rotations": self.links.rotations,
@@ -299,7 +291,7 @@ class SessionEngine:
             case "echo":
                 self._hand_out(self.echoes.give_up_waiting(), now)
             case "renew":
-                self._renew(now)
+                self.credentials.renew()
             case "leaving":
                 self._end_inferred(now)
 
@@ -307,28 +299,25 @@ class SessionEngine:
         """Take what CreateParticipantConnection gave."""
         if self.state in _OVER:
             return
-        renewal = request == self._renewal
+        renewal = self.credentials.awaits(request)
         if not renewal and not self.links.awaits(request):
             return
-        self._token = grant.connection_token
-        self._renewal = None
-        self._renew_backoff.reset()
-        self.timers.set("renew", now + 0.9 * token_lifetime(grant))
+        self.credentials.granted(grant, now)
         self.outbox.resume()
         self.recovery.try_again(now)
-        if self._marking:
-            self._marked = (request, grant, now)
-            self._mark()
-        elif not renewal:
+        if renewal:
+            return
+        if self.beginning.pending:
+            self.beginning.hold(request, grant, now)
+        else:
             self.links.granted(request, grant, now, now)
 
     def connection_refused(self, request: int, error: Exception, now: float) -> None:
         """Note that CreateParticipantConnection failed."""
         if self.state in _OVER:
             return
-        if request == self._renewal:
-            self._renewal = None
-        elif not self.links.awaits(request):
+        renewal = self.credentials.awaits(request)
+        if not renewal and not self.links.awaits(request):
             return
         self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
         first = self.state is SessionState.CONNECTING
@@ -336,10 +325,10 @@ class SessionEngine:
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
-        elif self.links.awaits(request):
-            self.links.refused(request, error, now)
+        elif renewal:
+            self.credentials.failed(now)
         else:
-            self.timers.set("renew", now + self._renew_backoff.next())
+            self.links.refused(request, error, now)
 
     def socket_opened(self, link: int, now: float) -> None:
         """Note that a socket is open."""
@@ -382,11 +371,10 @@ class SessionEngine:
         self, request: int, items: Sequence[Item], next_token: str | None, now: float
     ) -> None:
         """Take a page of the transcript."""
-        if request == self._mark_request:
-            self._mark_request = None
-            if items:
-                self.inbox.begin_after(items[-1])
-            self._begin_marked(now)
+        if self.beginning.awaits(request):
+            held = self.beginning.found(items)
+            if held is not None:
+                self.links.granted(*held, now)
         elif self.recovery.awaits(request):
             self.recovery.page_read(items, next_token, now)
             self._check_end(now)
@@ -399,11 +387,10 @@ class SessionEngine:
         """Note that a page of the transcript could not be read."""
         refused = isinstance(error, ValidationException | ResourceNotFoundException)
         denied = isinstance(error, AccessDeniedException)
-        if request == self._mark_request:
-            self._mark_request = None
-            if self._marked is not None:
-                self.links.refused(self._marked[0], error, now)
-                self._marked = None
+        if self.beginning.awaits(request):
+            held = self.beginning.not_found()
+            if held is not None:
+                self.links.refused(held[0], error, now)
             return
         readers_of_pages: tuple[Recovery | Reader, ...] = (self.recovery, *self.readers)
         for waiting in readers_of_pages:
@@ -417,7 +404,7 @@ class SessionEngine:
             else:
                 waiting.page_failed(getattr(error, "retry_after", None), now)
             if denied and self.inbox.end is None:
-                self._renew(now)
+                self.credentials.renew()
         self._check_end(now)
 
     def send(self, outgoing: Outgoing, now: float) -> int:
@@ -456,7 +443,7 @@ class SessionEngine:
             and self.state not in _OVER
             and self.outbox.pause()
         ):
-            self._renew(now)
+            self.credentials.renew()
             return
         if isinstance(error, AccessDeniedException) and self.state is SessionState.ENDED:
             error = _ended()
@@ -468,9 +455,10 @@ class SessionEngine:
 
         A newer one than ``token`` may be here already.
         """
-        if token == self._token:
-            self._token = None
-            self._renew(now)
+        del now
+        if token == self.credentials.token and self.state not in _OVER:
+            self.credentials.token = None
+            self.credentials.renew()
 
     def crash(self, error: BaseException, now: float) -> None:
         """Fail because of a defect, so that it surfaces where the user waits."""
@@ -506,34 +494,13 @@ class SessionEngine:
 
     def snapshot(self) -> Snapshot:
         """Return where the first reader stands."""
-        unread, begins = self.reader.unread()
-        anchor = self.inbox.anchor
-        floor = self.inbox.floor
-        if begins is not None:
-            if anchor is not None and begins.absolute_time < anchor.absolute_time:
-                anchor = begins
-            if floor is not None and begins.absolute_time <= floor:
-                floor = begins.absolute_time - timedelta(microseconds=1)
-        waiting = {identity(item) for item in self.echoes.waiting}
-        read = sorted(
-            (time, name)
-            for time, name in self.inbox.read_since(anchor)
-            if name not in unread and name not in waiting
-        )
-        excess = read[:-_SNAPSHOT_IDS]
-        if excess and (begins is None or excess[-1][0] < begins.absolute_time):
-            read = read[-_SNAPSHOT_IDS:]
-            floor = excess[-1][0]
-        return Snapshot(
-            participant_token=SecretStr(self._participant_token),
-            connection_token=None if self._token is None else SecretStr(self._token),
-            participant_id=self.echoes.participant_id,
-            participant_role=self.echoes.participant_role,
-            contact_id=self.contact_id,
-            anchor_id=anchor.id if anchor else None,
-            anchor_time=anchor.absolute_time if anchor else None,
-            floor=floor,
-            seen=tuple(name for _, name in read),
+        return take_snapshot(
+            self._participant_token,
+            self.credentials.token,
+            self.contact_id,
+            self.inbox,
+            self.echoes,
+            self.reader,
         )
 
     # What the links report.
@@ -620,34 +587,6 @@ class SessionEngine:
         self._trace("frame.ignored", {"link": link, "why": frame.why}, warning=frame.damaged)
         if frame.damaged:
             self.link_doubtful(now)
-
-    # The connection token.
-
-    def _current_token(self) -> str | None:
-        return self._token
-
-    def _renew(self, now: float) -> None:
-        """Ask for a newer token, unless a connection is being asked for anyway."""
-        if self._renewal is None and self.state not in _OVER:
-            self._renewal = self._number()
-            self._trace("token.renew", {})
-            self._commands.append(RequestConnection(self._renewal, False, "reconnect", None))
-
-    # Beginning at the first connection.
-
-    def _mark(self) -> None:
-        if self._token is None:
-            return
-        self._mark_request = self._number()
-        query = {"scan_direction": "BACKWARD", "sort_order": "ASCENDING", "max_results": 1}
-        self._commands.append(ReadTranscript(self._mark_request, self._token, query, "reconnect"))
-
-    def _begin_marked(self, now: float) -> None:
-        if self._marked is not None:
-            self._marking = False
-            request, grant, issued_at = self._marked
-            self._marked = None
-            self.links.granted(request, grant, issued_at, now)
 
     # The end.
 

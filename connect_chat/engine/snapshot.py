@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, field_serializer
 from pydantic_core.core_schema import SerializationInfo
 
-__all__ = ["Snapshot"]
+from connect_chat.engine.echo import EchoGate
+from connect_chat.engine.inbox import Inbox
+from connect_chat.engine.reader import Reader
+
+__all__ = ["Snapshot", "take_snapshot"]
+
+_LISTED = 256
 
 
 class Snapshot(BaseModel):
@@ -61,3 +68,45 @@ class Snapshot(BaseModel):
             ValueError: ``text`` is not such a snapshot; the message quotes nothing of it.
         """
         return cls.model_validate_json(text)
+
+
+def take_snapshot(
+    participant_token: str,
+    connection_token: str | None,
+    contact_id: str | None,
+    inbox: Inbox,
+    echoes: EchoGate,
+    reader: Reader,
+) -> Snapshot:
+    """Return where a reader stands: what it has handed out counts as read, nothing else does.
+
+    The anchor is the inbox's, unless something unread lies before it. The identities of what has
+    been read from there on are listed, the newest of them if they are many; what is not listed
+    is covered by ``floor``, unless something unread lies below that. So is what lies before the
+    anchor, which may be read again where the service does not accept its Id any more.
+    """
+    unread, begins = reader.unread(echoes.waiting)
+    anchor, floor = inbox.anchor, inbox.floor
+    if begins and anchor and begins.absolute_time < anchor.absolute_time:
+        anchor = begins
+    if anchor is not None:
+        before = anchor.absolute_time - timedelta(microseconds=1)
+        floor = before if floor is None else max(floor, before)
+    if begins is not None and floor is not None:
+        floor = min(floor, begins.absolute_time - timedelta(microseconds=1))
+    read = sorted((time, name) for time, name in inbox.read_since(anchor) if name not in unread)
+    excess = read[:-_LISTED]
+    if excess and (begins is None or excess[-1][0] < begins.absolute_time):
+        read = read[-_LISTED:]
+        floor = excess[-1][0]
+    return Snapshot(
+        participant_token=SecretStr(participant_token),
+        connection_token=None if connection_token is None else SecretStr(connection_token),
+        participant_id=echoes.participant_id,
+        participant_role=echoes.participant_role,
+        contact_id=contact_id,
+        anchor_id=anchor.id if anchor else None,
+        anchor_time=anchor.absolute_time if anchor else None,
+        floor=floor,
+        seen=tuple(name for _, name in read),
+    )
