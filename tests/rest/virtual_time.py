@@ -31,6 +31,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` to its end, hours in milliseconds; the clock starts at 0."""
+    """Run ``main`` to its end, hours in milliseconds; the clock starts at 0.
+
+    What would only be logged, an exception in a callback, fails the test.
+    """
+    unhandled: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+        runner.get_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        result = runner.run(main)
+    assert not unhandled
+    return result
