@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
-from uvicorn.server import ServerState
 
 from connect_chat.emulator.api import error_answer
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
 from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.connections import HTTPConnection, WebSocketConnection
 from connect_chat.emulator.control_plane import ControlPlane
 from connect_chat.emulator.faults import Faults
+from connect_chat.emulator.listener import Listener
 from connect_chat.emulator.messages import say_as_system
 from connect_chat.emulator.participant_api import ParticipantApi
 from connect_chat.emulator.participants import EmulatedParticipant, StartedChat
@@ -36,8 +31,6 @@ from connect_chat.emulator.websocket import Gateway
 from connect_chat.items import Item, parse_item
 
 __all__ = ["Emulator"]
-
-logger = logging.getLogger("connect_chat.emulator")
 
 
 class Emulator:
@@ -80,42 +73,19 @@ class Emulator:
         self._authentication = Authentication(self._settings, self._clock)
         self._views = Views()
         self._faults = Faults()
-        self._listener: asyncio.Server | None = None
-        self._state = ServerState()
-        self._url = ""
+        self._listener: Listener | None = None
 
     async def __aenter__(self) -> Self:
         """Open the port."""
-        config = uvicorn.Config(
+        listener = Listener(
             self._application(),
-            http=HTTPConnection,
-            ws=WebSocketConnection,
-            ws_ping_interval=None,  # the real gateway sends no pings of the protocol's own
-            lifespan="off",
-            log_config=None,
-            proxy_headers=False,
-            timeout_keep_alive=60,
+            host=self._host,
+            port=self._port,
             ssl_certfile=self._ssl_certfile,
             ssl_keyfile=self._ssl_keyfile,
         )
-        config.load()
-        # Only uvicorn's protocols are wanted: its Server polls, and takes 0.2 s and more to stop.
-        state = self._state
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: HTTPConnection(config=config, server_state=state, app_state={}),
-            self._host,
-            self._port,
-            ssl=config.ssl,
-            backlog=2048,
-        )
-        port = self._listener.sockets[0].getsockname()[1]
-        self._url = _url("https" if config.is_ssl else "http", self._host, port)
-        if not _is_loopback(self._host):
-            logger.warning(
-                "The emulator listens on %s: anybody who reaches this machine can use it, "
-                "and nothing is checked. Use 127.0.0.1 unless you mean that.",
-                self._host,
-            )
+        await listener.open()
+        self._listener = listener
         return self
 
     async def __aexit__(
@@ -124,24 +94,11 @@ class Emulator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the port and every connection, politely where that takes no waiting."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        # A connection that was just accepted takes a few turns of the loop to show up.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        """Close the port and everything that is connected to it, and call off what is due."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.close()
         self._clock.cancel_all()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        await asyncio.sleep(0)
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        # Aborted connections are gone, and their timers with them, some turns of the loop later;
-        # what is still being served then finds nobody to answer, and ends by itself. Uvicorn's
-        # sets tell nobody when they change.
-        while self._state.connections or self._state.tasks:  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
     def _application(self) -> Starlette:
         storage = Storage(self._settings, self._clock, self._attachments)
@@ -177,7 +134,7 @@ class Emulator:
         """
         if self._listener is None:
             raise RuntimeError("the emulator is not running: enter it with 'async with' first")
-        return self._url
+        return self._listener.url
 
     # --- Chats -----------------------------------------------------------------------------------
 
@@ -329,16 +286,3 @@ class Emulator:
             Refusal: ResourceNotFoundException if there is no such chat.
         """
         return len(self._service.sockets(contact_id))
-
-
-def _url(scheme: str, host: str, port: int) -> str:
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-        host = "::1" if host == "::" else "127.0.0.1"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

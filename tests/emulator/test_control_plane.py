@@ -78,12 +78,21 @@ async def test_a_chat_is_not_started_with_what_it_cannot_take(members: dict[str,
         await rig.refused(INVALID, "start_chat_contact", **START, **members)
 
 
-@pytest.mark.parametrize("minutes", [59, 10081])
-async def test_a_chat_lasts_an_hour_to_a_week(minutes: int) -> None:
-    """ChatDurationInMinutes outside 60 to 10080 is refused by the service too."""
-
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"ChatDurationInMinutes": 59},
+        {"ChatDurationInMinutes": 10081},
+        {"Attributes": []},
+        {"Attributes": {"": "x"}},
+        {"SegmentAttributes": {"x": "y"}},
+        {"ParticipantDetails": {}},
+    ],
+)
+async def test_an_input_outside_the_model_is_refused(members: dict[str, Any]) -> None:
+    """A chat lasts an hour to a week, attributes are maps, and the customer has a name."""
     async with running() as rig, http(rig.emulator.url) as web:
-        answer = await web.put("/contact/chat", json={**START, "ChatDurationInMinutes": minutes})
+        answer = await web.put("/contact/chat", json={**START, **members})
         assert answer.headers["x-amzn-ErrorType"].startswith(INVALID)
 
 

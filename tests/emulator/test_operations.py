@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from connect_chat.emulator.model import CONTROL_PLANE, PARTICIPANT_SERVICE, Operation
 
-from .support import CHAT, Rig, http, running, sdk
+from .support import CHAT, FakeClock, Rig, http, running, sdk
 
 OPERATIONS = {**PARTICIPANT_SERVICE, **CONTROL_PLANE}
 INSTANCE = "11111111-2222-3333-4444-555555555555"
@@ -253,3 +253,24 @@ async def test_a_connection_needs_a_type_or_to_be_marked() -> None:
         operation = "create_participant_connection"
         await rig.refused("ValidationException", operation, **token)
         await rig.refused("ValidationException", operation, Type=["WEBRTC_CONNECTION"], **token)
+
+
+async def test_a_fault_of_the_emulator_is_an_internal_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What nobody foresaw is answered as such, and logged."""
+
+    class BrokenClock(FakeClock):
+        def __call__(self) -> float:
+            if self.now < 0:
+                self.now = -self.now
+                raise ZeroDivisionError
+            return self.now
+
+    clock = BrokenClock()
+    async with running(clock) as rig:
+        _, token = await rig.started()
+        clock.now = -clock.now
+        await rig.refused("InternalServerException", "get_transcript", ConnectionToken=token)
+        await rig.call("get_transcript", ConnectionToken=token)
+    assert [record.name for record in caplog.records] == ["connect_chat.emulator"]

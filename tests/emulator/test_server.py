@@ -116,6 +116,22 @@ async def test_it_serves_https_and_wss(tmp_path: Path) -> None:
             await subscribe(websocket)
 
 
+async def test_closing_does_not_wait_for_a_tls_handshake(tmp_path: Path) -> None:
+    """A client that connects and says nothing is hung up on, and no task waits for it."""
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    before = asyncio.all_tasks()
+    async with Emulator(ssl_certfile=tmp_path / "server.pem") as emulator:
+        address = httpx.URL(emulator.url)
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        while asyncio.all_tasks() == before:  # noqa: ASYNC110 - until the server accepts
+            await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_urls_lead_back_the_way_the_client_came() -> None:
     """A client that knows the emulator by another name gets URLs with that name."""
     async with running() as rig, http(rig.emulator.url) as web:

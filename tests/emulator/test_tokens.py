@@ -110,7 +110,10 @@ async def test_an_authentication_url_is_given_for_a_minute() -> None:
 
 
 async def test_secrets_are_not_in_representations() -> None:
-    """The repr of a started chat does not show its token."""
+    """The repr of a started chat does not show its token, nor a participant's its name."""
     async with running() as rig:
         chat = await rig.emulator.start_chat()
+        agent = await rig.emulator.join(chat.contact_id, display_name="Jane")
+        assert agent.contact_id == chat.contact_id
         assert chat.participant_token not in repr(chat)
+        assert repr(agent) == f"<EmulatedParticipant AGENT {agent.participant_id}>"

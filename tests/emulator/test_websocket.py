@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from unittest.mock import ANY
@@ -201,6 +202,18 @@ async def test_a_dropped_connection_ends_without_a_closing_handshake() -> None:
         assert kinds(rig.emulator.transcript(chat.contact_id)) == ["participant.joined"]
         async with rig.subscribed(chat.participant_token):
             pass
+
+
+async def test_a_client_that_does_not_read_is_dropped() -> None:
+    """What waits for a slow reader is bounded; the chat goes on without its websocket."""
+    async with running() as rig:
+        chat = await rig.emulator.start_chat()
+        async with rig.subscribed(chat.participant_token):
+            for _ in range(64):
+                await rig.emulator.say(chat.contact_id, "x" * (1 << 20))
+            for _ in range(10):  # turns of the loop until the gateway has seen it
+                await asyncio.sleep(0)
+            assert rig.emulator.open_connections() == 0
 
 
 async def test_pushed_items_have_the_members_of_the_published_samples(
