@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from pydantic_core import to_json
+
 from connect_chat.client import ParticipantClient
 from connect_chat.engine.commands import (
     CallService,
@@ -25,6 +27,7 @@ from connect_chat.engine.commands import (
     ReadTranscript,
     RequestConnection,
     SendFrame,
+    SendReceipt,
     Trace,
     Urgency,
 )
@@ -32,6 +35,7 @@ from connect_chat.engine.outbox import CallResult
 from connect_chat.engine.pacing import Priority
 from connect_chat.engine.session import SessionEngine
 from connect_chat.errors import AccessDeniedException, ConnectChatError, NotConnectedError
+from connect_chat.items import EVENT_PREFIX
 from connect_chat.requests import ConnectionType
 from connect_chat.transport.websocket import OpenFailed, Socket, open_socket
 
@@ -208,6 +212,8 @@ class Driver:
                 self._spawn(("call", number), self._request_connection(command))
             case ReadTranscript(request=number):
                 self._spawn(("call", number), self._read_transcript(command))
+            case SendReceipt(request=number):
+                self._spawn(("call", number), self._send_receipt(command))
             case CallService(call=number):
                 self._spawn(("call", number), self._call_service(command))
             case Forget(request=request):
@@ -296,6 +302,20 @@ class Driver:
             self.tell(partial(self.engine.call_failed, command.call, error))
             return
         self.tell(partial(self.engine.call_succeeded, command.call, item_id, absolute_time))
+
+    async def _send_receipt(self, command: SendReceipt) -> None:
+        content = to_json({"messageId": command.message_id}).decode()
+        try:
+            await self.call(
+                lambda token: self._client.send_event(
+                    token,
+                    f"{EVENT_PREFIX}message.{command.kind}",
+                    content=content,
+                    priority=Priority.HISTORY,
+                )
+            )
+        except ConnectChatError as error:
+            self.tell(partial(self.engine.receipt_failed, error))
 
     # Sockets.
 

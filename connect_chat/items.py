@@ -46,6 +46,7 @@ __all__ = [
     "Item",
     "Message",
     "MessageMetadata",
+    "MessageUpdate",
     "ParticipantActive",
     "ParticipantAutoDisconnected",
     "ParticipantDisplayNameUpdated",
@@ -203,7 +204,10 @@ class Message(Item):
 
     Attributes:
         text: The content, ``""`` when there is none.
+        incomplete: True for a streamed message whose end did not come, with what there is of it.
     """
+
+    incomplete: bool = False
 
     __match_args__ = ("text",)
 
@@ -217,6 +221,33 @@ class Message(Item):
         """Whether this is a piece of a streamed message rather than the whole."""
         metadata = self.message_metadata
         return metadata is not None and metadata.message_completed is False
+
+
+class MessageUpdate(Item):
+    """A streamed message as far as it has come; its `Message` follows when it is complete.
+
+    Only delivered by sessions that were asked to. Not kept by the transcript.
+
+    Attributes:
+        id: The Id of the message that is growing.
+        text: All of it so far. Not in the repr.
+        piece: What is new in it. Not in the repr.
+    """
+
+    __match_args__ = ("text",)
+
+    in_transcript = False
+    piece: str = Field("", repr=False)
+
+    @property
+    def text(self) -> str:
+        """All of the message so far."""
+        return self.content or ""
+
+    @classmethod
+    def of(cls, first: Message, *, text: str, piece: str) -> MessageUpdate:
+        """Return the update that a piece makes of what its message's first piece began."""
+        return cls.model_construct(**{**dict(first), "content": text, "piece": piece})
 
 
 class InteractiveMessage(Message):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 from uuid import uuid4
 
 from pydantic_core import to_json
@@ -22,10 +22,16 @@ from connect_chat.engine.commands import Outgoing
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.outbox import CallResult
 from connect_chat.engine.reader import Reader
+from connect_chat.engine.sent import SentMessages, SentStatus
 from connect_chat.engine.session import SessionEngine, SessionState
 from connect_chat.engine.snapshot import Snapshot
-from connect_chat.errors import ChatEndedError, NotConnectedError, ServiceError
-from connect_chat.items import EVENT_PREFIX, Item, Message
+from connect_chat.errors import (
+    ChatEndedError,
+    NotConnectedError,
+    ServiceError,
+    ServiceUnreachableError,
+)
+from connect_chat.items import EVENT_PREFIX, Item, Message, Typing
 
 __all__ = ["ChatSession", "ItemReader", "SentMessage"]
 
@@ -50,6 +56,37 @@ class SentMessage:
     id: str
     absolute_time: datetime | None
     client_token: str
+    _driver: Driver = field(repr=False, compare=False)
+
+    @property
+    def status(self) -> SentStatus | None:
+        """``"sent"``, ``"delivered"`` or ``"read"``, as far as others' receipts have told.
+
+        None once it is not remembered any more; a session remembers its last 256 messages.
+        """
+        return self._driver.engine.sent.status(self.id)
+
+    async def wait_for(
+        self, status: Literal["delivered", "read"], timeout: float | None = None
+    ) -> None:
+        """Wait until somebody has got or read it. A later message's receipt tells that, too.
+
+        Args:
+            status: What to wait for; ``"read"`` counts as ``"delivered"``.
+            timeout: How long, in seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: It did not happen in time. Receipts are best effort, so wait bounded.
+            ChatEndedError: The chat has ended without it.
+            NotConnectedError: The session was closed or has failed.
+        """
+        engine = self._driver.engine
+        async with asyncio.timeout(timeout):
+            await self._driver.until(
+                lambda: SentMessages.reached(self.status, status) or engine.over
+            )
+        if not SentMessages.reached(self.status, status):
+            engine.check_open()
 
 
 class ItemReader:
@@ -123,6 +160,7 @@ class ItemReader:
                 seen = reader.pushes
                 found = driver.tell(partial(reader.find, matches))
                 if found is not None:
+                    driver.tell(partial(driver.engine.handed_out, found))
                     return found
                 if reader.failure is not None:
                     raise reader.failure
@@ -146,6 +184,8 @@ class ItemReader:
         while True:
             item = driver.tell(reader.take)
             if item is not None:
+                if reader is driver.engine.reader:
+                    driver.tell(partial(driver.engine.handed_out, item))
                 return item
             if reader.finished:
                 return None
@@ -191,6 +231,10 @@ class ChatSession(ItemReader):
             supervisor's part. Learnt likewise.
         own: Whether our own messages are delivered, too, with ``from_me``.
         from_start: Whether what was said before we connected is delivered.
+        updates: Whether a streamed bot answer is also delivered as it grows, as `MessageUpdate`
+            items; its complete `Message` is delivered in either case.
+        receipts: ``"manual"``, for `mark_delivered` and `mark_read`, or ``"auto"``: a message of
+            somebody else counts as delivered when it arrives, as read when it is received here.
         options: Times and bounds.
         on_trace: Called with what happens to the connection, see `Trace`; must return quickly.
     """
@@ -206,6 +250,8 @@ class ChatSession(ItemReader):
         participant_role: str | None = None,
         own: bool = False,
         from_start: bool = True,
+        updates: bool = False,
+        receipts: Literal["manual", "auto"] = "manual",
         options: SessionOptions | None = None,
         on_trace: TraceHook | None = None,
         _snapshot: Snapshot | None = None,
@@ -228,6 +274,8 @@ class ChatSession(ItemReader):
             participant_role=participant_role,
             own=own,
             from_start=from_start,
+            updates=updates,
+            auto_receipts=receipts == "auto",
             snapshot=_snapshot,
         )
         self._running: Driver | None = None
@@ -244,6 +292,8 @@ class ChatSession(ItemReader):
         region: str | None = None,
         endpoint_url: str | None = None,
         own: bool = False,
+        updates: bool = False,
+        receipts: Literal["manual", "auto"] = "manual",
         options: SessionOptions | None = None,
         on_trace: TraceHook | None = None,
     ) -> Self:
@@ -259,6 +309,8 @@ class ChatSession(ItemReader):
             region: See the class.
             endpoint_url: See the class.
             own: See the class.
+            updates: See the class.
+            receipts: See the class.
             options: See the class.
             on_trace: See the class.
 
@@ -273,6 +325,8 @@ class ChatSession(ItemReader):
             region=region,
             endpoint_url=endpoint_url,
             own=own,
+            updates=updates,
+            receipts=receipts,
             options=options,
             on_trace=on_trace,
             _snapshot=snapshot,
@@ -399,7 +453,9 @@ class ChatSession(ItemReader):
         token = client_token or str(uuid4())
         requests.send_message("-", content, content_type=content_type, client_token=token)
         result = await self._call(Outgoing("SendMessage", content, content_type, token))
-        return SentMessage(result.item_id or "", result.absolute_time, token)
+        # Others see us stop typing when we say something, so typing may be shown again at once.
+        self._typed_at = float("-inf")
+        return SentMessage(result.item_id or "", result.absolute_time, token, self._drive())
 
     async def send_markdown(self, content: str, *, client_token: str | None = None) -> SentMessage:
         """Say something in Markdown, 1 to 1,024 characters. See `send`."""
@@ -455,8 +511,52 @@ class ChatSession(ItemReader):
         if now - self._typed_at < _TYPING_INTERVAL:
             return
         self._typed_at = now
-        with contextlib.suppress(ServiceError):
+        with contextlib.suppress(ServiceError, ServiceUnreachableError):
             await driver.call(lambda token: self._client.send_event(token, _TYPING))
+
+    @contextlib.asynccontextmanager
+    async def typing_while(self) -> AsyncIterator[None]:
+        """Show the others that we are typing for as long as the block runs.
+
+        ::
+
+            async with chat.typing_while():
+                answer = await think(item)
+            await chat.send(answer)
+
+        It ends with the block, whether that returns, raises or is cancelled.
+        """
+
+        async def keep_typing() -> None:
+            with contextlib.suppress(ChatEndedError, NotConnectedError):
+                while True:
+                    await self.typing()
+                    await asyncio.sleep(_TYPING_INTERVAL)
+
+        task = asyncio.create_task(keep_typing())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    @property
+    def who_is_typing(self) -> tuple[Typing, ...]:
+        """The latest `Typing` of each of the others who is typing now; it expires by itself."""
+        return self._engine.presence.typing(self._drive().time())
+
+    async def mark_delivered(self, item: Item) -> None:
+        """Tell the others that a message has arrived. It stands for the ones before it, too.
+
+        The receipt is held for 300 ms, in case the message is read, and at most one goes out per
+        5 s; see `SessionOptions`. None is repeated, or sent after the end. Never raises for a
+        receipt's sake: they are best effort.
+        """
+        self._drive().tell(partial(self._engine.mark, "delivered", item))
+
+    async def mark_read(self, item: Item) -> None:
+        """Tell the others that a message has been read. See `mark_delivered`; sent at once."""
+        self._drive().tell(partial(self._engine.mark, "read", item))
 
     async def disconnect(self) -> None:
         """Leave the chat, after everything that was sent before.

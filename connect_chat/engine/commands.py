@@ -23,6 +23,7 @@ __all__ = [
     "ReadTranscript",
     "RequestConnection",
     "SendFrame",
+    "SendReceipt",
     "Trace",
     "Urgency",
 ]
@@ -153,6 +154,15 @@ class CallService:
 
 
 @dataclass(frozen=True, slots=True)
+class SendReceipt:
+    """Call SendEvent with a receipt; answer `receipt_failed` if that fails, else nothing."""
+
+    request: int
+    kind: Literal["delivered", "read"]
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """Something worth a log line or a hook: a name and facts, none of them secret.
 
@@ -175,5 +185,6 @@ Command = (
     | ReadTranscript
     | Forget
     | CallService
+    | SendReceipt
     | Trace
 )

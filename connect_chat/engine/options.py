@@ -57,6 +57,11 @@ class SessionOptions:
             unknown, messages wait up to this long to be told apart from our own echo.
         buffer: Items that a reader may have waiting before it is caught up from the transcript
             instead.
+        stream_wait: How long a streamed message may go without a piece until what there is of it
+            is delivered as incomplete.
+        receipt_hold: How long a delivered receipt waits in case the message is read.
+        receipt_interval: The least time between two receipts of a kind.
+        typing_lasts: How long somebody counts as typing after they last said so.
         disconnect_timeout: After `disconnect()`, how long without an item until the chat counts as
             ended when the service does not say so.
     """
@@ -86,6 +91,10 @@ class SessionOptions:
     reorder_window: float = 0.1
     echo_wait: float = 5.0
     buffer: int = 1000
+    stream_wait: float = 30.0
+    receipt_hold: float = 0.3
+    receipt_interval: float = 5.0
+    typing_lasts: float = 12.0
     disconnect_timeout: float = 60.0
 
     def __post_init__(self) -> None:
@@ -97,6 +106,8 @@ class SessionOptions:
             "overlap",
             "echo_wait",
             "audit_interval",
+            "receipt_hold",
+            "receipt_interval",
         }
         for field in fields(self):
             value = getattr(self, field.name)

@@ -56,13 +56,17 @@ from connect_chat.engine.inbox import Inbox
 from connect_chat.engine.links import Links
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.outbox import CallResult, Outbox
+from connect_chat.engine.presence import Presence
 from connect_chat.engine.reader import Reader
+from connect_chat.engine.receipts import ReceiptKind, Receipts, deserves_receipt
 from connect_chat.engine.recovery import Look, Recovery
+from connect_chat.engine.sent import SentMessages
 from connect_chat.engine.snapshot import Snapshot, take_snapshot
+from connect_chat.engine.streams import Streams
 from connect_chat.engine.timers import Alarm, Timers
 from connect_chat.errors import (
-    AccessDeniedException,
     ChatEndedError,
+    ConflictException,
     NotConnectedError,
     ResourceNotFoundException,
     ServiceError,
@@ -108,6 +112,8 @@ class SessionEngine:
         participant_role: Our role, if known; learnt likewise.
         own: Whether our own messages are delivered, too.
         from_start: Whether what was said before we connected is delivered.
+        updates: Whether streamed messages are also delivered as they grow.
+        auto_receipts: Whether messages are marked as delivered and read by themselves.
         snapshot: Where an earlier session stood.
 
     Attributes:
@@ -117,7 +123,8 @@ class SessionEngine:
         contact_id: The contact, as far as known.
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
-        inbox, credentials, beginning, links, outbox, echoes, recovery, timers: The parts.
+        inbox, credentials, beginning, links, outbox, echoes, streams, receipts, presence,
+        sent, recovery, timers: The parts.
     """
 
     def __init__(
@@ -130,6 +137,8 @@ class SessionEngine:
         participant_role: str | None = None,
         own: bool = False,
         from_start: bool = True,
+        updates: bool = False,
+        auto_receipts: bool = False,
         snapshot: Snapshot | None = None,
     ) -> None:
         self.state = SessionState.NEW
@@ -141,6 +150,8 @@ class SessionEngine:
         self._options = options
         self._rng = rng
         self._own = own
+        self._updates = updates
+        self._auto_receipts = auto_receipts
         self._resumed = snapshot is not None
         self._commands: list[Command] = []
         self._number = count(1).__next__
@@ -170,6 +181,10 @@ class SessionEngine:
         self.links = Links(options, self.timers, rng, emit, self, self._number)
         self.outbox = Outbox(emit, self.credentials.current)
         self.echoes = EchoGate(lambda: self.outbox.said, participant_id, participant_role)
+        self.streams = Streams(options, self.timers)
+        self.receipts = Receipts(options, self.timers, emit, self._number)
+        self.presence = Presence(options)
+        self.sent = SentMessages()
         self.recovery = Recovery(
             self.inbox,
             options,
@@ -288,6 +303,10 @@ class SessionEngine:
             case "release":
                 self._deliver(self.inbox.release(now), now)
                 self._plan_release()
+            case "stream":
+                self._mend_streams(now)
+            case "delivered" | "read":
+                self.receipts.wake(alarm, now)
             case "echo":
                 self._hand_out(self.echoes.give_up_waiting(), now)
             case "renew":
@@ -321,7 +340,7 @@ class SessionEngine:
             return
         self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
         first = self.state is SessionState.CONNECTING
-        if isinstance(error, AccessDeniedException) and (not first or self._resumed):
+        if _denied(error) and (not first or self._resumed):
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
@@ -348,9 +367,11 @@ class SessionEngine:
             return
         frame = parse_frame(text)
         if isinstance(frame, Item):
-            if isinstance(frame, Message) and frame.streaming:
-                # A piece; the whole comes when it is complete.
-                return
+            if isinstance(frame, Message) and frame.message_metadata is not None:
+                if frame.streaming:
+                    self._piece(frame, now)
+                    return
+                self.streams.completed(frame)
             self._deliver(self.inbox.live(frame, now), now)
             if len(self.inbox):
                 if self.inbox.holding:
@@ -386,7 +407,7 @@ class SessionEngine:
     def page_failed(self, request: int, error: Exception, now: float) -> None:
         """Note that a page of the transcript could not be read."""
         refused = isinstance(error, ValidationException | ResourceNotFoundException)
-        denied = isinstance(error, AccessDeniedException)
+        denied = _denied(error)
         if self.beginning.awaits(request):
             held = self.beginning.not_found()
             if held is not None:
@@ -428,6 +449,7 @@ class SessionEngine:
             return
         if item_id is not None:
             self.echoes.sent(item_id)
+            self.sent.add(item_id)
         self.outbox.finish(CallResult(call, item_id, absolute_time))
         self._hand_out(self.echoes.settle(), now)
         if said.operation == "DisconnectParticipant" and self.state not in _OVER:
@@ -438,17 +460,29 @@ class SessionEngine:
         """Note that a call failed: repeat it with a newer token, or tell the caller."""
         if call != self.outbox.current:
             return
-        if (
-            isinstance(error, AccessDeniedException)
-            and self.state not in _OVER
-            and self.outbox.pause()
-        ):
+        if _denied(error) and self.state not in _OVER and self.outbox.pause():
             self.credentials.renew()
             return
-        if isinstance(error, AccessDeniedException) and self.state is SessionState.ENDED:
+        if _denied(error) and self.state is SessionState.ENDED:
             error = _ended()
         self.outbox.finish(CallResult(call, error=error))
         self._hand_out(self.echoes.settle(), now)
+
+    def mark(self, kind: ReceiptKind, item: Item, now: float) -> None:
+        """Mark somebody else's item as delivered to, or read by, our user."""
+        if self.state not in _OVER and not self.echoes.is_mine(item):
+            self.receipts.mark(kind, item, now)
+
+    def handed_out(self, item: Item, now: float) -> None:
+        """Note that an item has reached the application."""
+        if self._auto_receipts and deserves_receipt(item):
+            self.mark("read", item, now)
+
+    def receipt_failed(self, error: Exception, now: float) -> None:
+        """Note that a receipt was not taken; it is not repeated."""
+        del now
+        if isinstance(error, ConflictException):
+            self.receipts.switch_off("a supervisor has barged in")
 
     def token_refused(self, token: str, now: float) -> None:
         """Note that a call outside the order of sends was refused: get a newer token.
@@ -541,6 +575,19 @@ class SessionEngine:
 
     # Items.
 
+    def _piece(self, item: Message, now: float) -> None:
+        if self.inbox.knows(item):
+            return
+        update = self.streams.piece(item, now)
+        if update is not None and self._updates:
+            self._hand_out((update,), now)
+
+    def _mend_streams(self, now: float) -> None:
+        look, broken = self.streams.wake(now)
+        if look:
+            self.link_doubtful(now)
+        self._hand_out(broken, now)
+
     def _deliver(self, items: Sequence[Item], now: float) -> None:
         if not items:
             return
@@ -555,13 +602,24 @@ class SessionEngine:
             if self.contact_id is None and item.related_contact_id is None:
                 self.contact_id = item.contact_id
             shown = self._shown(item)
-            if shown is not None:
-                for reader in self.readers:
-                    reader.push(shown)
+            if shown is None:
+                continue
+            for reader in self.readers:
+                reader.push(shown)
+            if not shown.from_me:
+                self._notice(shown, now)
             if isinstance(item, TransferSucceeded) and self._only_our_part():
                 self._end_inferred(now)
         if self._leaving and items:
             self.timers.set("leaving", now + self._options.disconnect_timeout)
+
+    def _notice(self, item: Item, now: float) -> None:
+        """Take what somebody else's item says about who is typing and what has been read."""
+        self.presence.see(item, now)
+        if isinstance(item, Receipt):
+            self.sent.take(item)
+        elif self._auto_receipts and deserves_receipt(item):
+            self.receipts.mark("delivered", item, now)
 
     def _only_our_part(self) -> bool:
         """Whether a transfer ends our part of the chat."""
@@ -616,6 +674,7 @@ class SessionEngine:
             return
         self._stop("the chat ended")
         self._hand_out(self.echoes.open(), now)
+        self._hand_out(self.streams.break_off(), now)
         self.outbox.fail_all(_ended(), but_current=True)
         for reader in self.readers:
             reader.push(end)
@@ -632,6 +691,7 @@ class SessionEngine:
 
     def _stop(self, why: str) -> None:
         self.links.stop(why)
+        self.receipts.switch_off(why)
         self.recovery.stop()
         self.timers.keep(_is_a_readers)
         self.connected_at = None
@@ -657,6 +717,10 @@ class SessionEngine:
 
     def _trace(self, event: str, facts: dict[str, object], *, warning: bool = False) -> None:
         self._commands.append(Trace(event, facts, "warning" if warning else "info"))
+
+
+def _denied(error: Exception) -> bool:
+    return isinstance(error, ServiceError) and error.status_code == 403
 
 
 def _is_a_readers(alarm: Alarm) -> bool:

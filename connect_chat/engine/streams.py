@@ -1,0 +1,99 @@
+"""Bot answers that arrive in pieces.
+
+The pieces of a streamed message share its Id and are numbered from 1; the last frame carries the
+whole. A piece out of its order is dropped, since the whole repairs it. The transcript has the
+whole only. A whole that does not come is looked for in the transcript, once, and then what there
+is goes out as a `Message` with ``incomplete``; should the whole turn up later, it goes out, too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.timers import Timers
+from connect_chat.items import Message, MessageUpdate
+
+__all__ = ["Streams"]
+
+# Streams that may be open at once; the oldest counts as broken off when there are more.
+_MOST = 32
+
+
+@dataclass(slots=True)
+class _Stream:
+    first: Message
+    text: str
+    # The number of the piece that comes next; None once one was missed.
+    expected: int | None
+    quiet_since: float
+    looked_for: bool = False
+
+
+class Streams:
+    """Puts the pieces of streamed messages together.
+
+    Attributes:
+        pieces: How many pieces have come.
+    """
+
+    def __init__(self, options: SessionOptions, timers: Timers) -> None:
+        self.pieces = 0
+        self._wait = options.stream_wait
+        self._timers = timers
+        self._open: OrderedDict[str, _Stream] = OrderedDict()
+
+    def piece(self, item: Message, now: float) -> MessageUpdate | None:
+        """Take a piece; return the message as it has grown, or None if it has not."""
+        self.pieces += 1
+        metadata = item.message_metadata
+        if item.id is None or metadata is None:
+            return None
+        number = metadata.chunk_number
+        stream = self._open.get(item.id)
+        if stream is None:
+            stream = _Stream(item, "", 1, now)
+            self._open[item.id] = stream
+            if len(self._open) > _MOST:
+                self._open.popitem(last=False)
+        stream.quiet_since = now
+        if "stream" not in self._timers:
+            self._timers.set("stream", now + self._wait)
+        if stream.expected is None or number != stream.expected:
+            if number is None or stream.expected is None or number > stream.expected:
+                stream.expected = None
+            return None
+        stream.expected += 1
+        stream.text += item.text
+        return MessageUpdate.of(stream.first, text=stream.text, piece=item.text)
+
+    def completed(self, item: Message) -> None:
+        """Note that the whole has come."""
+        if item.id is not None:
+            self._open.pop(item.id, None)
+
+    def wake(self, now: float) -> tuple[bool, list[Message]]:
+        """Return whether to look for wholes in the transcript, and what was broken off."""
+        look, broken = False, []
+        for name, stream in list(self._open.items()):
+            quiet = now - stream.quiet_since
+            if quiet >= self._wait:
+                broken.append(_incomplete(stream))
+                del self._open[name]
+            elif quiet >= self._wait / 2 and not stream.looked_for:
+                look = stream.looked_for = True
+        if self._open:
+            earliest = min(stream.quiet_since for stream in self._open.values())
+            self._timers.set("stream", max(earliest + self._wait / 2, now + self._wait / 4))
+        return look, broken
+
+    def break_off(self) -> list[Message]:
+        """Return what there is of all the messages that were never completed."""
+        broken = [_incomplete(stream) for stream in self._open.values()]
+        self._open.clear()
+        return broken
+
+
+def _incomplete(stream: _Stream) -> Message:
+    return stream.first.model_copy(update={"content": stream.text, "incomplete": True})
