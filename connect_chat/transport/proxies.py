@@ -9,7 +9,7 @@ import httpx
 
 from connect_chat.errors import ConfigurationError
 
-__all__ = ["proxy_for"]
+__all__ = ["is_loopback", "proxy_for"]
 
 
 def proxy_for(url: httpx.URL) -> httpx.URL | None:
@@ -22,7 +22,7 @@ def proxy_for(url: httpx.URL) -> httpx.URL | None:
     Raises:
         ConfigurationError: The proxy's URL is malformed.
     """
-    if _is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+    if is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
         return None
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
@@ -37,7 +37,8 @@ def proxy_for(url: httpx.URL) -> httpx.URL | None:
         ) from None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, which no proxy leads to."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -11,11 +11,14 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
+
+from connect_chat.transport.proxies import is_loopback
 
 __all__ = ["OpenFailed", "Socket", "open_socket"]
 
@@ -135,6 +138,8 @@ async def open_socket(
     options: dict[str, Any] = {}
     if url.startswith("wss:"):
         options["ssl"] = ssl_context()
+    if is_loopback(urlsplit(url).hostname or ""):
+        options["proxy"] = None
     try:
         opened = await connect(
             url,
@@ -148,9 +153,7 @@ async def open_socket(
     except InvalidStatus as error:
         # A gateway's 5xx says nothing about the URL.
         status = error.response.status_code
-        raise OpenFailed(
-            f"the service answered HTTP {status}", spent=status < 500
-        ) from None
+        raise OpenFailed(f"the service answered HTTP {status}", spent=status < 500) from None
     except InvalidURI:
         raise OpenFailed("the URL is not a websocket's", spent=True) from None
     except InvalidHandshake as error:
