@@ -251,6 +251,7 @@ class Driver:
             connection = await self._client.create_participant_connection(
                 self._participant_token,
                 types=types,
+                connect_participant=command.connect_participant or None,
                 priority=_PRIORITY[command.urgency],
             )
         except ConnectChatError as error:

@@ -235,6 +235,9 @@ class ChatSession(ItemReader):
             items; its complete `Message` is delivered in either case.
         receipts: ``"manual"``, for `mark_delivered` and `mark_read`, or ``"auto"``: a message of
             somebody else counts as delivered when it arrives, as read when it is received here.
+        transport: ``"websocket"``, or ``"polling"`` for networks that do not let websockets
+            through: the transcript is read again and again then, every second while something is
+            said and less often otherwise, and what it does not keep is not delivered.
         options: Times and bounds.
         on_trace: Called with what happens to the connection, see `Trace`; must return quickly.
     """
@@ -252,6 +255,7 @@ class ChatSession(ItemReader):
         from_start: bool = True,
         updates: bool = False,
         receipts: Literal["manual", "auto"] = "manual",
+        transport: Literal["websocket", "polling"] = "websocket",
         options: SessionOptions | None = None,
         on_trace: TraceHook | None = None,
         _snapshot: Snapshot | None = None,
@@ -276,6 +280,7 @@ class ChatSession(ItemReader):
             from_start=from_start,
             updates=updates,
             auto_receipts=receipts == "auto",
+            polling=transport == "polling",
             snapshot=_snapshot,
         )
         self._running: Driver | None = None
@@ -294,6 +299,7 @@ class ChatSession(ItemReader):
         own: bool = False,
         updates: bool = False,
         receipts: Literal["manual", "auto"] = "manual",
+        transport: Literal["websocket", "polling"] = "websocket",
         options: SessionOptions | None = None,
         on_trace: TraceHook | None = None,
     ) -> Self:
@@ -311,6 +317,7 @@ class ChatSession(ItemReader):
             own: See the class.
             updates: See the class.
             receipts: See the class.
+            transport: See the class.
             options: See the class.
             on_trace: See the class.
 
@@ -327,6 +334,7 @@ class ChatSession(ItemReader):
             own=own,
             updates=updates,
             receipts=receipts,
+            transport=transport,
             options=options,
             on_trace=on_trace,
             _snapshot=snapshot,

@@ -87,12 +87,14 @@ class RequestConnection:
         websocket: Whether a websocket is wanted, or credentials alone.
         urgency: ``"reconnect"`` or ``"rotate"``.
         deadline: When the answer will no longer be of use (the engine's clock), or None.
+        connect_participant: Whether to be counted as connected without a websocket.
     """
 
     request: int
     websocket: bool
     urgency: Urgency
     deadline: float | None
+    connect_participant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ class SessionOptions:
             unknown, messages wait up to this long to be told apart from our own echo.
         buffer: Items that a reader may have waiting before it is caught up from the transcript
             instead.
+        poll_fastest: Without a websocket, how often the transcript is read while something is said
+            in the chat …
+        poll_slowest: … and how seldom when nothing is.
         stream_wait: How long a streamed message may go without a piece until what there is of it
             is delivered as incomplete.
         receipt_hold: How long a delivered receipt waits in case the message is read.
@@ -90,6 +93,8 @@ class SessionOptions:
 
     reorder_window: float = 0.1
     echo_wait: float = 5.0
+    poll_fastest: float = 1.0
+    poll_slowest: float = 10.0
     buffer: int = 1000
     stream_wait: float = 30.0
     receipt_hold: float = 0.3

@@ -1,6 +1,6 @@
 """After a gap: read the transcript, merge it with what arrives, and look again.
 
-Three kinds of look at the transcript, in falling urgency:
+Four kinds of look at the transcript, in falling urgency:
 
 - A *gap*: no link was live for a while (or this is the very first connection, or the proof that
   a retiring link had nothing left failed to come). Live items are held until the transcript has
@@ -12,6 +12,7 @@ Three kinds of look at the transcript, in falling urgency:
 - An *audit*: nothing is known to be missing. One read in the background, after a rotation and
   every so many items. Its purpose is to move the anchor, which only a complete read moves; so
   whatever a socket dropped without a sign is found, sooner or later, before the anchor passes it.
+- A *poll*: like an audit, but the only way that items arrive; see `polling.py`.
 
 The anchor is moved to the newest item shown by a complete read, less the overlap (see
 `Reading.verified`): never past a place where something may still be missing.
@@ -42,9 +43,10 @@ class Look(IntEnum):
 
     NONE = 0
     AUDIT = 1
-    DOUBT = 2
-    GAP = 3
-    FINAL = 4
+    POLL = 2
+    DOUBT = 3
+    GAP = 4
+    FINAL = 5
 
 
 class Recovery:
@@ -176,9 +178,9 @@ class Recovery:
             self.page_failed(None, now)
 
     def page_failed(self, retry_after: float | None, now: float) -> None:
-        """Try again after a pause; an audit is not worth one."""
+        """Try again after a pause; an audit is not worth one, and a poll has its own pace."""
         self._request = None
-        if self.look is Look.AUDIT:
+        if self.look is Look.AUDIT or self.look is Look.POLL:
             self._last_audit = now
             self._stop()
             self.look = Look.NONE
@@ -212,6 +214,8 @@ class Recovery:
         self._request = self._number()
         # Live items wait for the first read of a gap; the looks after it are in no hurry.
         urgency: Urgency = "reconnect" if self._inbox.holding else "history"
+        if self.look is Look.POLL:
+            urgency = "rotate"
         self._emit(ReadTranscript(self._request, token, self._reading.query, urgency))
 
     def _retry(self, now: float, retry_after: float | None) -> None:

@@ -56,6 +56,7 @@ from connect_chat.engine.inbox import Inbox
 from connect_chat.engine.links import Links
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.outbox import CallResult, Outbox
+from connect_chat.engine.polling import Polling
 from connect_chat.engine.presence import Presence
 from connect_chat.engine.reader import Reader
 from connect_chat.engine.receipts import ReceiptKind, Receipts, deserves_receipt
@@ -114,6 +115,7 @@ class SessionEngine:
         from_start: Whether what was said before we connected is delivered.
         updates: Whether streamed messages are also delivered as they grow.
         auto_receipts: Whether messages are marked as delivered and read by themselves.
+        polling: Whether the transcript is polled instead of opening a websocket.
         snapshot: Where an earlier session stood.
 
     Attributes:
@@ -123,7 +125,7 @@ class SessionEngine:
         contact_id: The contact, as far as known.
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
-        inbox, credentials, beginning, links, outbox, echoes, streams, receipts, presence,
+        inbox, credentials, beginning, links, polling, outbox, echoes, streams, receipts, presence,
         sent, recovery, timers: The parts.
     """
 
@@ -139,6 +141,7 @@ class SessionEngine:
         from_start: bool = True,
         updates: bool = False,
         auto_receipts: bool = False,
+        polling: bool = False,
         snapshot: Snapshot | None = None,
     ) -> None:
         self.state = SessionState.NEW
@@ -179,6 +182,19 @@ class SessionEngine:
             self.inbox, emit, self._number, pending=not from_start and snapshot is None
         )
         self.links = Links(options, self.timers, rng, emit, self, self._number)
+        self.polling: Polling | None = None
+        if polling:
+            self.polling = Polling(
+                options,
+                self.timers,
+                rng,
+                emit,
+                self,
+                self._number,
+                lambda now: self.recovery.begin(Look.POLL, now),
+                lambda: self.inbox.delivered,
+            )
+        self.connection: Links | Polling = self.polling or self.links
         self.outbox = Outbox(emit, self.credentials.current)
         self.echoes = EchoGate(lambda: self.outbox.said, participant_id, participant_role)
         self.streams = Streams(options, self.timers)
@@ -266,8 +282,8 @@ class SessionEngine:
             "duplicates": self.inbox.duplicates,
             "late": self.reader.late,
             "bad_frames": self.bad_frames,
-            "connections": self.links.asked,
-            "rotations": self.links.rotations,
+            "connections": self.connection.asked,
+            "rotations": self.connection.rotations,
             "gaps": self.recovery.gaps,
             "recoveries": self.recovery.done,
             "catchups": sum(reader.catchups for reader in self.readers),
@@ -279,7 +295,7 @@ class SessionEngine:
         """Begin: connect."""
         self._enter(SessionState.CONNECTING)
         self.recovery.interrupted(now)
-        self.links.start(now)
+        self.connection.start(now)
 
     def wake(self, now: float) -> None:
         """Do what is due."""
@@ -295,8 +311,8 @@ class SessionEngine:
 
     def _ring(self, alarm: str, now: float) -> None:
         match alarm:
-            case "ask" | "rotate" | "give up":
-                self.links.wake(alarm, now)
+            case "ask" | "rotate" | "give up" | "poll":
+                self.connection.wake(alarm, now)
             case "page" | "relook" | "merge":
                 self.recovery.wake(alarm, now)
                 self._check_end(now)
@@ -319,7 +335,7 @@ class SessionEngine:
         if self.state in _OVER:
             return
         renewal = self.credentials.awaits(request)
-        if not renewal and not self.links.awaits(request):
+        if not renewal and not self.connection.awaits(request):
             return
         self.credentials.granted(grant, now)
         self.outbox.resume()
@@ -329,14 +345,14 @@ class SessionEngine:
         if self.beginning.pending:
             self.beginning.hold(request, grant, now)
         else:
-            self.links.granted(request, grant, now, now)
+            self.connection.granted(request, grant, now, now)
 
     def connection_refused(self, request: int, error: Exception, now: float) -> None:
         """Note that CreateParticipantConnection failed."""
         if self.state in _OVER:
             return
         renewal = self.credentials.awaits(request)
-        if not renewal and not self.links.awaits(request):
+        if not renewal and not self.connection.awaits(request):
             return
         self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
         first = self.state is SessionState.CONNECTING
@@ -347,7 +363,7 @@ class SessionEngine:
         elif renewal:
             self.credentials.failed(now)
         else:
-            self.links.refused(request, error, now)
+            self.connection.refused(request, error, now)
 
     def socket_opened(self, link: int, now: float) -> None:
         """Note that a socket is open."""
@@ -395,8 +411,10 @@ class SessionEngine:
         if self.beginning.awaits(request):
             held = self.beginning.found(items)
             if held is not None:
-                self.links.granted(*held, now)
+                self.connection.granted(*held, now)
         elif self.recovery.awaits(request):
+            if self.polling is not None:
+                self.polling.page_read(now)
             self.recovery.page_read(items, next_token, now)
             self._check_end(now)
         else:
@@ -411,7 +429,7 @@ class SessionEngine:
         if self.beginning.awaits(request):
             held = self.beginning.not_found()
             if held is not None:
-                self.links.refused(held[0], error, now)
+                self.connection.refused(held[0], error, now)
             return
         readers_of_pages: tuple[Recovery | Reader, ...] = (self.recovery, *self.readers)
         for waiting in readers_of_pages:
@@ -426,6 +444,8 @@ class SessionEngine:
                 waiting.page_failed(getattr(error, "retry_after", None), now)
             if denied and self.inbox.end is None:
                 self.credentials.renew()
+            elif self.polling is not None and waiting is self.recovery and not refused:
+                self.polling.page_failed(error, now)
         self._check_end(now)
 
     def send(self, outgoing: Outgoing, now: float) -> int:
@@ -450,6 +470,8 @@ class SessionEngine:
         if item_id is not None:
             self.echoes.sent(item_id)
             self.sent.add(item_id)
+        if self.polling is not None:
+            self.polling.something_said(now)
         self.outbox.finish(CallResult(call, item_id, absolute_time))
         self._hand_out(self.echoes.settle(), now)
         if said.operation == "DisconnectParticipant" and self.state not in _OVER:
@@ -555,7 +577,7 @@ class SessionEngine:
 
     def link_doubtful(self, now: float) -> None:
         """Something may not have arrived though a link is live."""
-        if self.links.live:
+        if self.connection.live:
             self.recovery.begin(Look.DOUBT, now)
 
     def link_retired(self, now: float) -> None:
@@ -653,7 +675,7 @@ class SessionEngine:
         if self.inbox.end is None or self.state in _OVER:
             return
         if not self.recovery.finished:
-            self.links.wind_down()
+            self.connection.wind_down()
             self.recovery.begin(Look.FINAL, now)
         if self.recovery.finished:
             self._conclude(now)
@@ -690,7 +712,7 @@ class SessionEngine:
         self._enter(SessionState.FAILED)
 
     def _stop(self, why: str) -> None:
-        self.links.stop(why)
+        self.connection.stop(why)
         self.receipts.switch_off(why)
         self.recovery.stop()
         self.timers.keep(_is_a_readers)
