@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from connect_chat.cli.demo import demo
 from connect_chat.cli.emulator import emulator
 
 __all__ = ["app"]
@@ -16,9 +17,5 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep commands named even while there is one only."""
-
-
+app.command()(demo)
 app.command()(emulator)
