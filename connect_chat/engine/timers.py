@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 __all__ = ["Alarm", "Timers"]
 
@@ -44,14 +45,17 @@ class Timers:
         self._at = {name: at for name, at in self._at.items() if wanted(name)}
         self._next = None
 
-    def due(self, now: float) -> list[Alarm]:
-        """Remove and return the alarms that are due at ``now``, earliest first."""
+    def due(self, now: float) -> Iterator[Alarm]:
+        """Yield the alarms that are due at ``now``, earliest first, each removed as it is yielded.
+
+        One that is cancelled or moved while an earlier one is dealt with is not yielded; one that
+        is set meanwhile is left for the next call, so that this one comes to an end.
+        """
         if self.next is None or self.next > now:
-            return []
-        found = sorted((at, index) for index, at in enumerate(self._at.values()) if at <= now)
-        names = list(self._at)
-        rung = [names[index] for _, index in found]
-        for name in rung:
-            del self._at[name]
-        self._next = None
-        return rung
+            return
+        for name, at in sorted(self._at.items(), key=itemgetter(1)):
+            if at > now:
+                return
+            if self._at.get(name) == at:
+                self.cancel(name)
+                yield name
