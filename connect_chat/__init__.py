@@ -10,9 +10,12 @@ from connect_chat.engine.snapshot import Snapshot
 from connect_chat.errors import (
     AccessDeniedException,
     ChatEndedError,
+    ChatNotFoundError,
     ConfigurationError,
     ConflictException,
     ConnectChatError,
+    HubClosedError,
+    HubFullError,
     InternalServerException,
     InvalidContentError,
     InvalidRequestError,
@@ -25,6 +28,7 @@ from connect_chat.errors import (
     ThrottlingException,
     ValidationException,
 )
+from connect_chat.hub import ChatHub, HubStats
 from connect_chat.items import (
     EVENT_PREFIX,
     INTERACTIVE_CONTENT_TYPE,
@@ -98,6 +102,7 @@ from connect_chat.shapes import (
     WebRTCMeeting,
     Websocket,
 )
+from connect_chat.stores import RedisSnapshotStore, SnapshotStore, SqliteSnapshotStore
 from connect_chat.transport.calls import ClientStats
 
 __all__ = [
@@ -119,6 +124,8 @@ __all__ = [
     "CancelParticipantAuthenticationResponse",
     "ChatEnded",
     "ChatEndedError",
+    "ChatHub",
+    "ChatNotFoundError",
     "ChatRehydrated",
     "ChatSession",
     "ClientStats",
@@ -136,6 +143,9 @@ __all__ = [
     "GetAttachmentResponse",
     "GetAuthenticationUrlResponse",
     "GetTranscriptResponse",
+    "HubClosedError",
+    "HubFullError",
+    "HubStats",
     "InteractiveMessage",
     "InteractiveResponse",
     "InternalServerException",
@@ -146,8 +156,8 @@ __all__ = [
     "MeetingFeaturesConfiguration",
     "Message",
     "MessageMetadata",
-    "MessageUpdate",
     "MessageProcessingMetadata",
+    "MessageUpdate",
     "MissingExtraError",
     "NotConnectedError",
     "ParticipantActive",
@@ -165,6 +175,7 @@ __all__ = [
     "Rate",
     "Receipt",
     "ReceiptDetail",
+    "RedisSnapshotStore",
     "ResourceNotFoundException",
     "Response",
     "ScanDirection",
@@ -177,7 +188,9 @@ __all__ = [
     "SessionOptions",
     "SessionState",
     "Snapshot",
+    "SnapshotStore",
     "SortOrder",
+    "SqliteSnapshotStore",
     "StartAttachmentUploadResponse",
     "StartPosition",
     "ThrottlingException",

@@ -27,6 +27,7 @@ from connect_chat.requests import (
 from connect_chat.transport.calls import Caller, ClientStats
 from connect_chat.transport.endpoints import resolve_endpoint
 from connect_chat.transport.http import Http
+from connect_chat.transport.storage import Storage
 from connect_chat.transport.tls import create_ssl_context
 
 __all__ = ["ParticipantClient"]
@@ -73,9 +74,11 @@ class ParticipantClient:
         max_attempts: How often a call is attempted, 1 or more.
         http: An ``httpx.AsyncClient`` or ``httpx.AsyncBaseTransport`` to send with. It stays
             the caller's to close, and its TLS and proxies are its own. An ``AsyncClient`` logs
-            URLs, that of DescribeView with the view's token, at level INFO.
-        ssl_context: The TLS settings. By default servers are verified against ``AWS_CA_BUNDLE``,
-            ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` or the authorities that httpx trusts.
+            URLs, that of DescribeView with the view's token, at level INFO. Files don't go
+            through it: whatever it adds to requests would break, or leak to, presigned URLs.
+        ssl_context: The TLS settings, for websockets and files, too. By default servers are
+            verified against ``AWS_CA_BUNDLE``, ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` or the
+            authorities that httpx trusts.
         user_agent_suffix: Added to the ``User-Agent``, for example ``"my-bot/1.2"``.
 
     Raises:
@@ -124,6 +127,11 @@ class ParticipantClient:
             max_attempts=max_attempts,
             deadline=deadline,
         )
+        self._storage = Storage(
+            ssl_context=lambda: self.ssl_context,
+            timeout=timeout,
+            encrypted=endpoint.scheme == "https",
+        )
 
     def __repr__(self) -> str:
         return f"<ParticipantClient {self._endpoint_url}>"
@@ -142,6 +150,7 @@ class ParticipantClient:
     async def aclose(self) -> None:
         """Close the client's connections; calls that have not been sent yet fail. Idempotent."""
         await self._calls.aclose()
+        await self._storage.aclose()
 
     @property
     def endpoint_url(self) -> str:
@@ -163,6 +172,11 @@ class ParticipantClient:
         if self._ssl_context is None:
             self._ssl_context = create_ssl_context(os.environ)
         return self._ssl_context
+
+    @property
+    def storage(self) -> Storage:
+        """What files go to and come from, on connections of their own."""
+        return self._storage
 
     @property
     def stats(self) -> ClientStats:

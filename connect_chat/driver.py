@@ -64,6 +64,9 @@ class Driver:
         client: What calls the service.
         participant_token: The participant's token.
         on_trace: Called with every `Trace` of the engine.
+
+    Attributes:
+        on_progress: Called after every step of the engine; must return quickly.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Driver:
         self._results: dict[int, asyncio.Future[CallResult]] = {}
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._busy = False
+        self.on_progress: Callable[[], None] | None = None
 
     # For the session.
 
@@ -178,6 +182,8 @@ class Driver:
             for future, condition in self._waiting.items():
                 if not future.done() and condition():
                     future.set_result(None)
+        if self.on_progress is not None:
+            self.on_progress()
         self._set_timer()
 
     def _settle(self, result: CallResult) -> None:

@@ -14,10 +14,14 @@
     ├── ServiceUnreachableError           no usable answer: refused, reset, timed out, 502–504
     ├── InvalidRequestError               (also ValueError) refused here, before it was sent
     │   └── InvalidContentError           a content, its type or its length
+    ├── AttachmentError                   a file could not be sent or fetched
     ├── ConfigurationError                (also ValueError) region, endpoint or options
     ├── MissingExtraError                 (also ImportError) an optional dependency
     ├── NotConnectedError                 the chat could not be connected, or is closed
-    └── ChatEndedError                    the chat is over
+    ├── ChatEndedError                    the chat is over
+    ├── ChatNotFoundError                 (also KeyError) a hub holds no such chat
+    ├── HubFullError                      a hub holds as many chats as it may
+    └── HubClosedError                    a hub takes no chats any more
 
 Service errors carry the service's own names, so that code moved from boto3 keeps its ``except``
 clauses. No message holds a token, a presigned URL or the content of a chat.
@@ -27,10 +31,14 @@ from __future__ import annotations
 
 __all__ = [
     "AccessDeniedException",
+    "AttachmentError",
     "ChatEndedError",
+    "ChatNotFoundError",
     "ConfigurationError",
     "ConflictException",
     "ConnectChatError",
+    "HubClosedError",
+    "HubFullError",
     "InternalServerException",
     "InvalidContentError",
     "InvalidRequestError",
@@ -256,6 +264,10 @@ class InvalidContentError(InvalidRequestError):
     """A message's content, its type or its length is not what the service accepts."""
 
 
+class AttachmentError(ConnectChatError):
+    """A file could not be sent or fetched. Nobody sees a part of it."""
+
+
 class ConfigurationError(ConnectChatError, ValueError):
     """A region, an endpoint or an option is missing or contradicts another."""
 
@@ -287,3 +299,37 @@ class NotConnectedError(ConnectChatError):
 
 class ChatEndedError(ConnectChatError):
     """The chat is over: nothing can be sent to it any more. Start a new chat to go on."""
+
+
+class ChatNotFoundError(ConnectChatError, KeyError):
+    """A hub holds no chat of that contact: it has ended, was closed, or is held elsewhere.
+
+    Attributes:
+        contact_id: The contact that was asked for.
+    """
+
+    def __init__(self, contact_id: str) -> None:
+        self.contact_id = contact_id
+        super().__init__(contact_id)
+
+    def __str__(self) -> str:
+        return f"no chat of contact {self.contact_id} is held here: open it, or ask its process"
+
+
+class HubFullError(ConnectChatError):
+    """A hub holds as many chats as it may: close some, raise ``max_chats``, or use another one.
+
+    Attributes:
+        max_chats: How many that is.
+    """
+
+    def __init__(self, max_chats: int) -> None:
+        self.max_chats = max_chats
+        super().__init__(max_chats)
+
+    def __str__(self) -> str:
+        return f"the hub holds {self.max_chats:,} chats already, its max_chats; close some first"
+
+
+class HubClosedError(ConnectChatError):
+    """A hub is not open, draining or closed."""

@@ -24,7 +24,7 @@ from connect_chat.engine.outbox import CallResult
 from connect_chat.engine.reader import Reader
 from connect_chat.engine.sent import SentMessages, SentStatus
 from connect_chat.engine.session import SessionEngine, SessionState
-from connect_chat.engine.snapshot import Snapshot
+from connect_chat.engine.snapshot import Snapshot, participant_key
 from connect_chat.errors import (
     ChatEndedError,
     NotConnectedError,
@@ -130,6 +130,31 @@ class ItemReader:
             raise ChatEndedError("the chat has ended, and everything in it has been received")
         return item
 
+    @property
+    def ready(self) -> bool:
+        """Whether `receive` would return, or raise, at once."""
+        reader = self._reader
+        return reader.ready or reader.failure is not None
+
+    def receive_nowait(self) -> Item | None:
+        """Return the next item, or None if there is none for now.
+
+        Raises:
+            NotConnectedError: The chat could not be reconnected, or the session was closed.
+        """
+        driver, reader = self._driver(), self._reader
+        item = driver.tell(reader.take)
+        if item is not None:
+            if reader is driver.engine.reader:
+                driver.tell(partial(driver.engine.handed_out, item))
+        elif reader.failure is not None and not reader.finished:
+            raise reader.failure
+        return item
+
+    def put_back(self, item: Item) -> None:
+        """Take back the item that was received last, as not handled: it is received again."""
+        self._reader.put_back(item)
+
     @overload
     async def wait_for(self, wanted: type[I], timeout: float | None = None) -> I: ...
 
@@ -182,16 +207,10 @@ class ItemReader:
     async def _next(self) -> Item | None:
         driver, reader = self._driver(), self._reader
         while True:
-            item = driver.tell(reader.take)
-            if item is not None:
-                if reader is driver.engine.reader:
-                    driver.tell(partial(driver.engine.handed_out, item))
+            item = self.receive_nowait()
+            if item is not None or reader.finished:
                 return item
-            if reader.finished:
-                return None
-            if reader.failure is not None:
-                raise reader.failure
-            await driver.until(lambda: reader.ready or reader.failure is not None)
+            await driver.until(lambda: self.ready)
 
 
 class ChatSession(ItemReader):
@@ -229,6 +248,7 @@ class ChatSession(ItemReader):
             our first message.
         participant_role: Our role, for example ``"AGENT"``; a transfer ends an agent's or a
             supervisor's part. Learnt likewise.
+        contact_id: The contact, if known. Learnt from its first item otherwise.
         own: Whether our own messages are delivered, too, with ``from_me``.
         from_start: Whether what was said before we connected is delivered.
         updates: Whether a streamed bot answer is also delivered as it grows, as `MessageUpdate`
@@ -251,6 +271,7 @@ class ChatSession(ItemReader):
         endpoint_url: str | None = None,
         participant_id: str | None = None,
         participant_role: str | None = None,
+        contact_id: str | None = None,
         own: bool = False,
         from_start: bool = True,
         updates: bool = False,
@@ -276,6 +297,7 @@ class ChatSession(ItemReader):
             rng=Random(),  # noqa: S311 - jitter
             participant_id=participant_id,
             participant_role=participant_role,
+            contact_id=contact_id,
             own=own,
             from_start=from_start,
             updates=updates,
@@ -387,6 +409,23 @@ class ChatSession(ItemReader):
             self._closed.set_result(None)
             if self._own_client is not None:
                 await self._own_client.aclose()
+
+    # For a hub.
+
+    @property
+    def key(self) -> str:
+        """What identifies the participant, and gives away nothing: a hash of its token."""
+        return participant_key(self._participant_token)
+
+    def on_progress(self, call: Callable[[], None]) -> None:
+        """Have a function called whenever the session may have become `ready`."""
+        self._drive().on_progress = call
+
+    async def contact_known(self, timeout: float = 10.0) -> None:
+        """Wait until the contact is known, which its first item tells; at most ``timeout`` s."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._drive().until(lambda: self.contact_id is not None or self._engine.over)
 
     # What is known.
 

@@ -46,15 +46,15 @@ class EchoGate:
         self._said = said
         self._sent: OrderedDict[str, None] = OrderedDict()
 
-    def sent(self, item_id: str) -> None:
-        """Note the Id that the service gave to a message of ours."""
-        self._sent[item_id] = None
+    def sent(self, id_: str) -> None:
+        """Note the Id that the service gave to a message of ours, or the id of a file."""
+        self._sent[id_] = None
         if len(self._sent) > _REMEMBERED:
             self._sent.popitem(last=False)
 
     def is_mine(self, item: Item) -> bool:
         """Whether an item is ours: said by us, or a receipt that we gave."""
-        if item.id is not None and item.id in self._sent:
+        if self._was_sent(item):
             self.participant_id = self.participant_id or item.participant_id
             self.participant_role = self.participant_role or item.participant_role
             return True
@@ -96,6 +96,11 @@ class EchoGate:
         """Return whatever waits."""
         through, self.waiting = self.waiting, []
         return through
+
+    def _was_sent(self, item: Item) -> bool:
+        return item.id in self._sent or any(
+            attachment.attachment_id in self._sent for attachment in item.attachments
+        )
 
     def _may_be_echo(self, item: Item) -> bool:
         return (

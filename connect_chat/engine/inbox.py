@@ -71,7 +71,7 @@ class Inbox:
         *,
         anchor: Position | None = None,
         floor: datetime | None = None,
-        seen: Iterable[str] = (),
+        seen: Iterable[tuple[str, datetime]] = (),
     ) -> None:
         self.anchor = anchor
         self.floor = floor
@@ -81,8 +81,9 @@ class Inbox:
         self.end: ChatEnded | None = None
         self._window = reorder_window
         # Identity → its number in the order of delivery; negative if the transcript lacks it.
-        self._seen: dict[str, int] = dict.fromkeys(seen, 0)
-        self._times: deque[datetime] = deque(_BEGINNING for _ in self._seen)
+        read = dict(seen)
+        self._seen: dict[str, int] = dict.fromkeys(read, 0)
+        self._times = deque(read.values())
         self._trail: deque[tuple[datetime, str]] = deque(maxlen=_TRAIL)
         self._last = anchor.absolute_time if anchor else _BEGINNING
         self._held: list[tuple[float, datetime, Item]] = []
@@ -104,10 +105,17 @@ class Inbox:
         name = identity(item)
         return None if name is None else self._seen.get(name)
 
-    def forgotten(self, item: Item) -> bool:
-        """Whether an item that is not remembered was delivered long ago."""
+    def forgotten(self, item: Item, after: datetime | None = None) -> bool:
+        """Whether an item that is not remembered was delivered long ago.
+
+        Args:
+            item: The item.
+            after: What the floor was once: what had been forgotten by then does not count.
+        """
         time = item.absolute_time
-        return self.floor is not None and time is not None and time <= self.floor
+        if time is None or self.floor is None or (after is not None and time <= after):
+            return False
+        return time <= self.floor
 
     def since(self, number: int) -> list[str]:
         """Return the remembered identities, kept by the transcript, from ``number`` on."""
@@ -133,8 +141,12 @@ class Inbox:
         return [
             (time, name)
             for (name, number), time in zip(self._seen.items(), self._times, strict=True)
-            if number >= 0 and (time >= since or number == 0)
+            if number >= 0 and time >= since
         ]
+
+    def holds(self, item: Item) -> bool:
+        """Whether the item, or a copy of it, waits here."""
+        return identity(item) in self._held_ids
 
     def live(self, item: Item, now: float) -> Sequence[Item]:
         """Take an item from a socket; return what may be delivered because of it."""

@@ -92,6 +92,12 @@ class Links:
         """Whether items arrive, as far as is known."""
         return self.current is not None and self.current.state is LinkState.LIVE
 
+    @property
+    def asking(self) -> bool:
+        """Whether a connection is being asked for, or is about to be."""
+        coming = self.coming
+        return "ask" in self._timers or (coming is not None and coming.state is LinkState.ASKED)
+
     def start(self, now: float) -> None:
         """Ask for the first connection."""
         self._timers.set("give up", now + self._options.connect_timeout)

@@ -67,6 +67,10 @@ class SessionOptions:
         typing_lasts: How long somebody counts as typing after they last said so.
         disconnect_timeout: After `disconnect()`, how long without an item until the chat counts as
             ended when the service does not say so.
+
+    Files:
+        attachment_max_bytes: The largest file that is sent; the service's default quota.
+        attachments_per_chat: How many files a chat may have; the service's default quota.
     """
 
     connect_timeout: float = 60.0
@@ -101,6 +105,9 @@ class SessionOptions:
     receipt_interval: float = 5.0
     typing_lasts: float = 12.0
     disconnect_timeout: float = 60.0
+
+    attachment_max_bytes: int = 20 * 1024 * 1024
+    attachments_per_chat: int = 35
 
     def __post_init__(self) -> None:
         may_be_zero = {

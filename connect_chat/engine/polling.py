@@ -58,6 +58,11 @@ class Polling:
         self._cause: Exception | None = None
         self._delivered = 0
 
+    @property
+    def asking(self) -> bool:
+        """Whether a connection is being asked for, or is about to be."""
+        return self._request is not None or "ask" in self._timers
+
     def start(self, now: float) -> None:
         """Ask for a connection token, and to be counted as connected."""
         self._timers.set("give up", now + self._options.connect_timeout)

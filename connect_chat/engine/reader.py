@@ -76,8 +76,10 @@ class Reader:
         self._ended = False
         self._pushes = 0
         self._last: Position | None = inbox.anchor
-        # Only while behind: the first number missed, what it had near there, the pass, the tail.
+        # Only while behind: the first number missed, the inbox's floor at that moment, what it had
+        # near there, the pass, the tail.
         self._since: int | None = None
+        self._floor: datetime | None = None
         self._had: dict[str, None] = {}
         self._reading: Reading | None = None
         self._request: int | None = None
@@ -126,6 +128,13 @@ class Reader:
         if end is not None:
             self._ended = True
         return end
+
+    def put_back(self, item: Item) -> None:
+        """Take back an item that was handed out last, but not handled."""
+        if isinstance(item, ChatEnded):
+            self._end, self._ended = item, False
+        else:
+            self._buffer.appendleft(item)
 
     def find(self, wanted: Callable[[Item], bool], now: float) -> Item | None:
         """Return the first item that is ``wanted``, wherever it stands, or None for now.
@@ -264,6 +273,7 @@ class Reader:
     def _fall_behind(self, item: Item) -> None:
         self.catchups += 1
         self._since = abs(self._inbox.number_of(item) or self._inbox.delivered)
+        self._floor = self._inbox.floor
         self._tail = None
         missed = set(self._inbox.since(self._since))
         self._had = {name: None for name in self._inbox.since(0) if name not in missed}
@@ -293,7 +303,7 @@ class Reader:
             return False
         number = self._inbox.number_of(item)
         if number is None:
-            return self._inbox.forgotten(item)
+            return self._inbox.forgotten(item, after=self._floor)
         return number >= self._since
 
     def _catch_up(self, now: float) -> None:

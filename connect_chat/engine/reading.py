@@ -48,13 +48,11 @@ class Reading:
 
     Attributes:
         done: Whether the end was reached.
-        pages: How many pages came.
         shown: The Ids of the items that it has shown, at most the last `_KEPT` of them.
     """
 
     def __init__(self, anchor: Position | None, overlap: float) -> None:
         self.done = False
-        self.pages = 0
         self.shown: deque[str] = deque(maxlen=_KEPT)
         self._anchor = anchor
         self._overlap = timedelta(seconds=overlap)
@@ -81,7 +79,6 @@ class Reading:
 
     def page(self, items: Sequence[Item], next_token: str | None) -> Sequence[Item]:
         """Take a page; return the items that can be merged now, ascending."""
-        self.pages += 1
         ours = [item for item in items if item.related_contact_id is None]
         if self._way is not _Way.BACKWARD:
             self._next_token = next_token

@@ -90,6 +90,7 @@ class Recovery:
         self._lag_wait = _LAG_RETRY
         self._last_audit = float("-inf")
         self._audited = 0
+        self._again = False
 
     def interrupted(self, now: float) -> None:
         """Open a gap: no link is live. What arrives from now on is held for a while."""
@@ -102,8 +103,11 @@ class Recovery:
     def begin(self, look: Look, now: float) -> None:
         """Read the transcript, unless it is being read for a better reason already."""
         if self.finished or look <= self.look:
+            # Said after the transcript was read, what is missing now may lag beyond the last look.
+            self._again = self._again or look is Look.DOUBT
             return
         self._stop()
+        self._again = False
         self.look = look
         self._relooks = []
         self._lag_wait = _LAG_RETRY
@@ -111,7 +115,8 @@ class Recovery:
         if look >= Look.GAP:
             self._hold(now)
         if look is Look.FINAL:
-            self.held(now)
+            # Its own time, however long something has been waiting already.
+            self._timers.set("merge", now + self._options.merge_wait)
         if look is Look.GAP or look is Look.DOUBT:
             self._open_gap()
             self._relooks = list(self._options.relooks)
@@ -151,9 +156,9 @@ class Recovery:
         if reading is None:
             return
         self._request = None
-        self._backoff.reset()
         found = self._inbox.merge(reading.page(items, next_token))
         if found:
+            self._backoff.reset()
             if self._inbox.holding and "merge" in self._timers:
                 self._timers.set("merge", now + self._options.merge_wait)
             self._emit(Trace("recovery.found", {"items": len(found)}, "debug"))
@@ -163,9 +168,20 @@ class Recovery:
         else:
             self._read_through(reading, now)
 
+    def abandon(self, now: float) -> None:
+        """Look no further: the transcript is closed to us."""
+        self._stop()
+        self.look = Look.NONE
+        self.gap = False
+        self._let_go(now)
+
     def try_again(self, now: float) -> None:
-        """Ask again for the page whose call was refused, now that there is a newer token."""
-        if self._reading is not None and self._request is None:
+        """Ask again at once for the page whose call was refused, now that there is a newer token.
+
+        Only the first time: a page that is refused with any token must not be asked for in a storm.
+        """
+        if self._reading is not None and self._request is None and self._backoff.tries == 1:
+            self._timers.cancel("page")
             self._next_page(now)
 
     def page_refused(self, now: float) -> None:
@@ -184,10 +200,13 @@ class Recovery:
             self._last_audit = now
             self._stop()
             self.look = Look.NONE
-        elif self.look is Look.FINAL:
-            self._finish(now)
         else:
             self._retry(now, retry_after)
+
+    def page_denied(self, now: float) -> None:
+        """Note that a page is refused because the chat is over: there will be no other."""
+        self._request = None
+        self._finish(now)
 
     def wake(self, alarm: str, now: float) -> None:
         """Do what an alarm says."""
@@ -196,9 +215,10 @@ class Recovery:
         elif alarm == "relook":
             self._read(now)
         elif alarm == "merge":
-            self._let_go(now)
             if self.look is Look.FINAL:
                 self._finish(now)
+            else:
+                self._let_go(now)
 
     def _read(self, now: float) -> None:
         self._reading = Reading(self._inbox.anchor, self._options.overlap)
@@ -224,6 +244,7 @@ class Recovery:
     def _read_through(self, reading: Reading, now: float) -> None:
         """Decide what a complete read means."""
         self._reading = None
+        self._backoff.reset()
         verified = reading.verified
         if verified is not None:
             self._inbox.move_anchor(verified)
@@ -253,6 +274,8 @@ class Recovery:
             self.done += 1
             self._emit(Trace("gap.closed", {}))
         self.look = Look.NONE
+        if self._again:
+            self.begin(Look.DOUBT, now)
 
     def _open_gap(self) -> None:
         self.gaps += not self.gap
@@ -264,10 +287,11 @@ class Recovery:
             self.held(now)
 
     def _let_go(self, now: float) -> None:
-        """Let everything that was held go out."""
+        """Hold no longer; what came in just now still waits for its turn."""
         self._timers.cancel("merge")
-        self._inbox.holding = False
-        self._deliver(self._inbox.flush(), now)
+        if self._inbox.holding:
+            self._inbox.holding = False
+            self._deliver(self._inbox.release(now), now)
 
     def _finish(self, now: float) -> None:
         """End the last look."""

@@ -45,6 +45,7 @@ from connect_chat.engine.commands import (
 )
 from connect_chat.engine.credentials import Credentials
 from connect_chat.engine.echo import EchoGate
+from connect_chat.engine.files import Files
 from connect_chat.engine.frames import (
     BadFrame,
     HeartbeatAnswer,
@@ -111,6 +112,7 @@ class SessionEngine:
         rng: The randomness of backoff and jitter.
         participant_id: Our participant, if known; learnt from our first message otherwise.
         participant_role: Our role, if known; learnt likewise.
+        contact_id: The contact, if known; learnt from its first item otherwise.
         own: Whether our own messages are delivered, too.
         from_start: Whether what was said before we connected is delivered.
         updates: Whether streamed messages are also delivered as they grow.
@@ -126,7 +128,7 @@ class SessionEngine:
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
         inbox, credentials, beginning, links, polling, outbox, echoes, streams, receipts, presence,
-        sent, recovery, timers: The parts.
+        sent, files, recovery, timers: The parts.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class SessionEngine:
         rng: Random,
         participant_id: str | None = None,
         participant_role: str | None = None,
+        contact_id: str | None = None,
         own: bool = False,
         from_start: bool = True,
         updates: bool = False,
@@ -146,7 +149,7 @@ class SessionEngine:
     ) -> None:
         self.state = SessionState.NEW
         self.error: Exception | None = None
-        self.contact_id: str | None = None
+        self.contact_id = contact_id
         self.connected_at: float | None = None
         self.bad_frames = 0
         self._participant_token = participant_token
@@ -162,12 +165,12 @@ class SessionEngine:
 
         anchor: Position | None = None
         floor: datetime | None = None
-        seen: Sequence[str] = ()
+        seen: Sequence[tuple[str, datetime]] = ()
         token: str | None = None
         if snapshot is not None:
             participant_id = participant_id or snapshot.participant_id
             participant_role = participant_role or snapshot.participant_role
-            self.contact_id = snapshot.contact_id
+            self.contact_id = contact_id or snapshot.contact_id
             if snapshot.connection_token is not None:
                 token = snapshot.connection_token.get_secret_value()
             if snapshot.anchor_id is not None and snapshot.anchor_time is not None:
@@ -197,6 +200,7 @@ class SessionEngine:
         self.connection: Links | Polling = self.polling or self.links
         self.outbox = Outbox(emit, self.credentials.current)
         self.echoes = EchoGate(lambda: self.outbox.said, participant_id, participant_role)
+        self.files = Files(options)
         self.streams = Streams(options, self.timers)
         self.receipts = Receipts(options, self.timers, emit, self._number)
         self.presence = Presence(options)
@@ -315,6 +319,7 @@ class SessionEngine:
                 self.connection.wake(alarm, now)
             case "page" | "relook" | "merge":
                 self.recovery.wake(alarm, now)
+                self._plan_release()
                 self._check_end(now)
             case "release":
                 self._deliver(self.inbox.release(now), now)
@@ -326,7 +331,7 @@ class SessionEngine:
             case "echo":
                 self._hand_out(self.echoes.give_up_waiting(), now)
             case "renew":
-                self.credentials.renew()
+                self._renew()
             case "leaving":
                 self._end_inferred(now)
 
@@ -356,7 +361,8 @@ class SessionEngine:
             return
         self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
         first = self.state is SessionState.CONNECTING
-        if _denied(error) and (not first or self._resumed):
+        leaving = self._leaving and self.connection.live
+        if _denied(error) and not leaving and (not first or self._resumed):
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
@@ -383,11 +389,10 @@ class SessionEngine:
             return
         frame = parse_frame(text)
         if isinstance(frame, Item):
-            if isinstance(frame, Message) and frame.message_metadata is not None:
-                if frame.streaming:
-                    self._piece(frame, now)
-                    return
-                self.streams.completed(frame)
+            if isinstance(frame, Message) and frame.streaming:
+                self._piece(frame, now)
+                return
+            self.files.seen(frame)
             self._deliver(self.inbox.live(frame, now), now)
             if len(self.inbox):
                 if self.inbox.holding:
@@ -408,6 +413,8 @@ class SessionEngine:
         self, request: int, items: Sequence[Item], next_token: str | None, now: float
     ) -> None:
         """Take a page of the transcript."""
+        for item in items:
+            self.files.seen(item)
         if self.beginning.awaits(request):
             held = self.beginning.found(items)
             if held is not None:
@@ -416,6 +423,7 @@ class SessionEngine:
             if self.polling is not None:
                 self.polling.page_read(now)
             self.recovery.page_read(items, next_token, now)
+            self._plan_release()
             self._check_end(now)
         else:
             for reader in self.readers:
@@ -438,15 +446,31 @@ class SessionEngine:
             self._trace("transcript.failed", {"error": type(error).__name__})
             if denied and self.state in _OVER and isinstance(waiting, Reader):
                 waiting.fail(_unreadable(error))
+            elif denied and self.inbox.end is not None and waiting is self.recovery:
+                self.recovery.page_denied(now)
             elif refused:
                 waiting.page_refused(now)
             else:
                 waiting.page_failed(getattr(error, "retry_after", None), now)
-            if denied and self.inbox.end is None:
-                self.credentials.renew()
+            if denied:
+                self._denied_page(now)
             elif self.polling is not None and waiting is self.recovery and not refused:
                 self.polling.page_failed(error, now)
+        self._plan_release()
         self._check_end(now)
+
+    def _denied_page(self, now: float) -> None:
+        if self._leaving and self.connection.live:
+            # We have left, so that nothing is granted to us any more; but what the disconnect
+            # flow still says, and the end, come through the socket.
+            self.recovery.abandon(now)
+        elif self.inbox.end is None:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Get a newer token, unless one will come with the connection that is being asked for."""
+        if not self.connection.asking:
+            self.credentials.renew()
 
     def send(self, outgoing: Outgoing, now: float) -> int:
         """Queue a call behind those before it; return its number.
@@ -483,12 +507,17 @@ class SessionEngine:
         if call != self.outbox.current:
             return
         if _denied(error) and self.state not in _OVER and self.outbox.pause():
-            self.credentials.renew()
+            self._renew()
             return
         if _denied(error) and self.state is SessionState.ENDED:
             error = _ended()
         self.outbox.finish(CallResult(call, error=error))
         self._hand_out(self.echoes.settle(), now)
+
+    def file_announced(self, attachment_id: str) -> None:
+        """Note the id of a file of ours, before anybody can be told of it."""
+        self.echoes.sent(attachment_id)
+        self.files.announced(attachment_id)
 
     def mark(self, kind: ReceiptKind, item: Item, now: float) -> None:
         """Mark somebody else's item as delivered to, or read by, our user."""
@@ -514,7 +543,7 @@ class SessionEngine:
         del now
         if token == self.credentials.token and self.state not in _OVER:
             self.credentials.token = None
-            self.credentials.renew()
+            self._renew()
 
     def crash(self, error: BaseException, now: float) -> None:
         """Fail because of a defect, so that it surfaces where the user waits."""
@@ -598,7 +627,8 @@ class SessionEngine:
     # Items.
 
     def _piece(self, item: Message, now: float) -> None:
-        if self.inbox.knows(item):
+        if self.inbox.knows(item) or self.inbox.holds(item):
+            # It comes behind its whole.
             return
         update = self.streams.piece(item, now)
         if update is not None and self._updates:
@@ -621,8 +651,11 @@ class SessionEngine:
 
     def _hand_out(self, items: Sequence[Item], now: float) -> None:
         for item in items:
-            if self.contact_id is None and item.related_contact_id is None:
+            if self.contact_id is None and item.contact_id and item.related_contact_id is None:
                 self.contact_id = item.contact_id
+                self._trace("contact.known", {"contact": item.contact_id})
+            if isinstance(item, Message):
+                self.streams.completed(item)
             shown = self._shown(item)
             if shown is None:
                 continue

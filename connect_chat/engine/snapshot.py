@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, field_serializer
@@ -12,7 +13,7 @@ from connect_chat.engine.echo import EchoGate
 from connect_chat.engine.inbox import Inbox
 from connect_chat.engine.reader import Reader
 
-__all__ = ["Snapshot", "take_snapshot"]
+__all__ = ["Snapshot", "participant_key", "take_snapshot"]
 
 _LISTED = 256
 
@@ -35,7 +36,9 @@ class Snapshot(BaseModel):
         anchor_id: The item from which the transcript has to be read, None for its beginning.
         anchor_time: That item's AbsoluteTime.
         floor: Items up to this AbsoluteTime have been read, though their Ids are not listed.
-        seen: The Ids, from the anchor on, of items that have been read; at most 256.
+        last_time: The AbsoluteTime of the newest item that has been read.
+        seen: The Ids, from the anchor on, of items that have been read, with their AbsoluteTimes,
+            ascending: the newest 256, or all of them if something unread lies among the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -49,7 +52,13 @@ class Snapshot(BaseModel):
     anchor_id: str | None = None
     anchor_time: AwareDatetime | None = None
     floor: AwareDatetime | None = None
-    seen: tuple[str, ...] = ()
+    seen: tuple[tuple[str, AwareDatetime], ...] = ()
+    last_time: AwareDatetime | None = None
+
+    @property
+    def key(self) -> str:
+        """What identifies the participant, and gives away nothing: a hash of its token."""
+        return participant_key(self.participant_token.get_secret_value())
 
     @field_serializer("participant_token", "connection_token", when_used="json-unless-none")
     def _tokens(self, value: SecretStr, info: SerializationInfo) -> str:
@@ -68,6 +77,11 @@ class Snapshot(BaseModel):
             ValueError: ``text`` is not such a snapshot; the message quotes nothing of it.
         """
         return cls.model_validate_json(text)
+
+
+def participant_key(participant_token: str) -> str:
+    """Return what identifies a participant and gives away nothing: a hash of its token."""
+    return sha256(participant_token.encode()).hexdigest()
 
 
 def take_snapshot(
@@ -98,7 +112,7 @@ def take_snapshot(
     excess = read[:-_LISTED]
     if excess and (begins is None or excess[-1][0] < begins.absolute_time):
         read = read[-_LISTED:]
-        floor = excess[-1][0]
+        floor = excess[-1][0] if floor is None else max(floor, excess[-1][0])
     return Snapshot(
         participant_token=SecretStr(participant_token),
         connection_token=None if connection_token is None else SecretStr(connection_token),
@@ -108,5 +122,9 @@ def take_snapshot(
         anchor_id=anchor.id if anchor else None,
         anchor_time=anchor.absolute_time if anchor else None,
         floor=floor,
-        seen=tuple(name for _, name in read),
+        seen=tuple((name, time) for time, name in read),
+        last_time=max(
+            (time for time in (read and read[-1][0], anchor and anchor.absolute_time) if time),
+            default=None,
+        ),
     )

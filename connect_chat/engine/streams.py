@@ -69,8 +69,8 @@ class Streams:
         return MessageUpdate.of(stream.first, text=stream.text, piece=item.text)
 
     def completed(self, item: Message) -> None:
-        """Note that the whole has come."""
-        if item.id is not None:
+        """Note that a whole message has come, streamed before or not."""
+        if self._open and item.id is not None:
             self._open.pop(item.id, None)
 
     def wake(self, now: float) -> tuple[bool, list[Message]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,11 +12,11 @@ import httpx
 from pydantic_core import to_json
 
 from connect_chat.engine.retry import Failure
-from connect_chat.errors import ConfigurationError, ServiceUnreachableError
+from connect_chat.errors import ServiceUnreachableError
 from connect_chat.requests import Request
 from connect_chat.shapes import Response
 from connect_chat.transport.answers import Failed, read_answer, redact
-from connect_chat.transport.proxies import proxy_for
+from connect_chat.transport.pool import open_pool
 
 __all__ = ["Http"]
 
@@ -23,7 +24,12 @@ R = TypeVar("R", bound=Response)
 
 # The quotas allow some fifty calls per second, which take a fraction of a second each. httpx looks
 # at every pooled connection on every request, so a larger pool costs more than it gives.
-_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30.0)
+_CONNECTIONS = 20
+# What httpx allows by default; a caller's transport may allow more or less.
+_CALLERS_CONNECTIONS = 100
+_LIMITS = httpx.Limits(
+    max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=30.0
+)
 
 # No connection was had, so nothing was sent.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -63,6 +69,9 @@ class Http:
             (b"User-Agent", user_agent.encode("ascii")),
         )
         self._own: httpx.AsyncHTTPTransport | None = None
+        # A pool's own queue is walked on every request, and waiting in it counts as a timeout,
+        # although a crowd of requests is no failure of the service. So they wait here.
+        self._free = asyncio.Semaphore(_CONNECTIONS if http is None else _CALLERS_CONNECTIONS)
         self._transmit: Callable[[httpx.Request], Awaitable[httpx.Response]]
         if http is None:
             self._transmit = self._open_and_transmit
@@ -74,11 +83,12 @@ class Http:
     async def send(self, request: Request, kind: type[R]) -> R | Failed:
         """Send a request once and return its result, or how it failed."""
         try:
-            response = await self._transmit(self._spell(request))
-            try:
-                body = await response.aread()
-            finally:
-                await response.aclose()
+            async with self._free:
+                response = await self._transmit(self._spell(request))
+                try:
+                    body = await response.aread()
+                finally:
+                    await response.aclose()
         except httpx.RequestError as error:
             return self._unanswered(request, error)
         return read_answer(
@@ -117,30 +127,9 @@ class Http:
         return url
 
     async def _open_and_transmit(self, request: httpx.Request) -> httpx.Response:
-        # A bare transport rather than an AsyncClient, whose redirects, cookies and events we have
-        # no use for: they cost more than the rest of a call.
-        self._own = self._open()
+        self._own = open_pool(self._endpoint, ssl_context=self._ssl_context, limits=_LIMITS)
         self._transmit = self._own.handle_async_request
         return await self._transmit(request)
-
-    def _open(self) -> httpx.AsyncHTTPTransport:
-        proxy_url = proxy_for(self._endpoint)
-        if self._endpoint.scheme == "https" or (proxy_url and proxy_url.scheme == "https"):
-            context = self._ssl_context()
-        else:
-            # Not going to be used; a context that trusts nobody costs nothing to make.
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        proxy = None
-        if proxy_url is not None:
-            try:
-                proxy = httpx.Proxy(
-                    proxy_url, ssl_context=context if proxy_url.scheme == "https" else None
-                )
-            except ValueError:
-                raise ConfigurationError(
-                    f"the proxy's scheme, {proxy_url.scheme}, is none of http, https and socks5"
-                ) from None
-        return httpx.AsyncHTTPTransport(verify=context, limits=_LIMITS, proxy=proxy, retries=0)
 
     def _unanswered(self, request: Request, cause: httpx.RequestError) -> Failed:
         # What a broken protocol's or encoding's error quotes may be of the answer or the request.

@@ -1,0 +1,537 @@
+"""All the chats of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from connect_chat.client import ParticipantClient
+from connect_chat.engine.session import SessionState
+from connect_chat.engine.snapshot import Snapshot
+from connect_chat.errors import ChatNotFoundError, ConnectChatError, HubClosedError, HubFullError
+from connect_chat.items import ChatEnded, Item
+from connect_chat.session import ChatSession
+from connect_chat.stores import SnapshotStore
+
+__all__ = ["ChatHub", "HubStats"]
+
+ItemHandler = Callable[[ChatSession, Item], Awaitable[None]]
+ErrorHandler = Callable[[ChatSession, Item | None, Exception], Awaitable[None] | None]
+
+logger = logging.getLogger("connect_chat.hub")
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """What a hub is doing, as plain numbers.
+
+    Attributes:
+        sessions: Chats held.
+        states: Chats by state, for example ``{"connected": 1998, "reconnecting": 2}``.
+        ready: Chats with items that wait for a handler.
+        handling: Handlers at work.
+        handled: Items handled so far.
+        errors: Handlers and chats that have failed so far.
+        counters: The sum of the sessions' ``stats``, of those that are gone, too.
+    """
+
+    sessions: int
+    states: dict[str, int]
+    ready: int
+    handling: int
+    handled: int
+    errors: int
+    counters: dict[str, int]
+
+
+class _Chat:
+    """A session and its place among those with something to handle."""
+
+    __slots__ = ("busy", "queued", "session", "task")
+
+    def __init__(self, session: ChatSession) -> None:
+        self.session = session
+        # In the queue; being handled. Never both, so that its items are handled one by one.
+        self.queued = False
+        self.busy = False
+        self.task: asyncio.Task[ChatSession] | None = None
+
+
+class ChatHub:
+    """Holds the chats of one process, and hands their items to whoever handles them.
+
+    ::
+
+        async def on_item(chat, item):
+            match item:
+                case Message(text=text):
+                    await chat.send(f"You said {text}")
+
+        async with ChatHub(client, on_item=on_item) as hub:
+            await hub.open(participant_token)
+
+    Chats belong to the hub, not to the task that opened them: a request handler that is cancelled
+    cancels its own call and harms no chat. Every method may be awaited from any task of the
+    event loop. A chat leaves the hub once its `ChatEnded` has been handled, or when it fails.
+
+    Items are handled one at a time within a chat, in order, and in as many chats at a time as
+    ``concurrency`` says. Without ``on_item``, iterate over the hub::
+
+        async for chat, item in hub:
+            ...
+
+    An item counts as handled when the handler returns, or when the next one is asked for; with a
+    ``store`` the chat's snapshot is saved then, before its next item. So after a crash at most
+    the one item of each chat that was being handled, or saved, comes again.
+
+    Args:
+        client: What calls the service. None makes one, of ``region`` and ``endpoint_url``.
+        region: See `ParticipantClient`.
+        endpoint_url: See `ParticipantClient`.
+        on_item: An async function that handles an item of a chat. An exception is reported to
+            ``on_error``, the item counts as handled, and the chat goes on.
+        on_error: A function, async or not, that hears of a handler's exception, and of a chat
+            that has failed (the item is None then). By default it is logged.
+        concurrency: So many handlers at a time.
+        max_chats: So many chats at most; None for no limit.
+        store: Where snapshots are kept.
+        session_options: Keyword arguments for every `ChatSession`.
+    """
+
+    def __init__(
+        self,
+        client: ParticipantClient | None = None,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        on_item: ItemHandler | None = None,
+        on_error: ErrorHandler | None = None,
+        concurrency: int = 100,
+        max_chats: int | None = None,
+        store: SnapshotStore | None = None,
+        **session_options: Any,
+    ) -> None:
+        self._own_client = (
+            ParticipantClient(region, endpoint_url=endpoint_url) if client is None else None
+        )
+        self._client = client or self._own_client
+        self._on_item = on_item
+        self._on_error = on_error
+        self._concurrency = concurrency
+        self._max_chats = max_chats
+        self._store = store
+        self._session_options = session_options
+        self._chats: dict[str, _Chat] = {}
+        self._ready: deque[_Chat] = deque()
+        self._arrived: deque[asyncio.Future[None]] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._state: str = "new"
+        self._handling = 0
+        self._handled = 0
+        self._errors = 0
+        self._past: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise HubClosedError("a ChatHub is entered once; make another one")
+        self._state = "open"
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop handling, save every chat's snapshot, and close our end of all. Idempotent.
+
+        A handler at work is cancelled, and its item counts as not handled; see `drain`.
+        """
+        await self.drain(0)
+
+    # Chats.
+
+    async def open(self, participant_token: str, **options: Any) -> ChatSession:
+        """Connect a participant and hold its chat; return its session.
+
+        Opening a participant that is held already returns the session that there is. Cancelled,
+        only the waiting ends: the hub goes on connecting.
+
+        Args:
+            participant_token: What StartChatContact or CreateParticipant gave.
+            options: Further keyword arguments of `ChatSession`.
+
+        Raises:
+            HubFullError: There are ``max_chats`` already.
+            HubClosedError: The hub takes no chats any more.
+            AccessDeniedException: And whatever else entering a `ChatSession` raises.
+        """
+        self._check_open()
+        session = ChatSession(
+            participant_token, client=self._client, **{**self._session_options, **options}
+        )
+        chat = self._add(session)
+        if chat.task is None:
+            raise AssertionError("a chat has a task from its beginning")
+        return await asyncio.shield(chat.task)
+
+    def __getitem__(self, contact_id: str) -> ChatSession:
+        """Return the session of a contact.
+
+        Raises:
+            ChatNotFoundError: (a ``KeyError``) The hub holds no such chat.
+        """
+        session = self.get(contact_id)
+        if session is None:
+            raise ChatNotFoundError(contact_id)
+        return session
+
+    def __contains__(self, contact_id: object) -> bool:
+        return any(chat.session.contact_id == contact_id for chat in self._chats.values())
+
+    def __len__(self) -> int:
+        return len(self._chats)
+
+    def get(self, contact_id: str) -> ChatSession | None:
+        """Return the session of a contact, or None. Of several participants, the first opened."""
+        chat = self._find(contact_id)
+        return None if chat is None else chat.session
+
+    @property
+    def sessions(self) -> tuple[ChatSession, ...]:
+        """The sessions held, in the order of opening."""
+        return tuple(chat.session for chat in self._chats.values())
+
+    async def close(self, contact_id: str) -> None:
+        """Close our end of a contact's chat and forget it, its snapshot, too.
+
+        The participant stays in the chat; to leave it, ``await hub[contact_id].disconnect()``.
+
+        Raises:
+            ChatNotFoundError: (a ``KeyError``) The hub holds no such chat.
+        """
+        chat = self._find(contact_id)
+        if chat is None:
+            raise ChatNotFoundError(contact_id)
+        await asyncio.shield(self._spawn(self._release(chat, forget=True)))
+
+    # Items.
+
+    async def __aiter__(self) -> AsyncIterator[tuple[ChatSession, Item]]:
+        """Iterate over the items of all chats, with the session of each; ends with the hub.
+
+        Several tasks may iterate; a chat's items still come one by one, since its next is handed
+        out when the task that had the one before asks for more.
+        """
+        if self._on_item is not None:
+            raise HubClosedError("this hub hands its items to on_item; iterate over one without")
+        while (found := await self._next()) is not None:
+            chat, item = found
+            handled = False
+            try:
+                yield chat.session, item
+                handled = True
+            finally:
+                if not handled:
+                    self._put_back(chat, item)
+            await self._finish(chat, item)
+
+    # Restarts.
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return a snapshot of every chat, as of the last item of it that was handled."""
+        return [chat.session.snapshot() for chat in self._chats.values() if not chat.busy]
+
+    async def restore(self, store: SnapshotStore | None = None) -> int:
+        """Take up all the chats of a store, the one with the newest item first.
+
+        Returns as soon as they are known: connecting them is paced by the quota, and a chat that
+        cannot be resumed is reported to ``on_error``.
+
+        Args:
+            store: The store; by default the hub's own.
+
+        Returns:
+            How many chats were taken up.
+
+        Raises:
+            HubFullError: There are more than ``max_chats``; the newest were taken up.
+            HubClosedError: The hub takes no chats any more.
+        """
+        self._check_open()
+        source = store or self._store
+        if source is None:
+            raise HubClosedError("there is no store to restore from: pass one")
+        snapshots = [snapshot async for snapshot in source.load()]
+        snapshots.sort(key=lambda one: (one.last_time is not None, one.last_time), reverse=True)
+        for snapshot in snapshots:
+            chat = self._add(
+                ChatSession.resume(snapshot, client=self._client, **self._session_options)
+            )
+            if chat.task is not None:
+                chat.task.add_done_callback(partial(self._restored, chat))
+        return len(snapshots)
+
+    async def drain(self, timeout: float | None = None) -> list[Snapshot]:
+        """Prepare for a restart: hand out nothing more, let handlers finish, and close.
+
+        Args:
+            timeout: How long handlers may take, in seconds; None for as long as it takes. One
+                that takes longer is cancelled, and its item counts as not handled.
+
+        Returns:
+            The snapshots of all chats, which have been saved to the store if there is one.
+        """
+        if self._state in ("draining", "closed"):
+            await self._idle.wait()
+            return []
+        self._state = "draining"
+        self._wake()
+        if self._workers and timeout != 0:
+            await asyncio.wait(self._workers, timeout=timeout)
+        # Iterators' items are in their users' hands; handlers' tasks are ours.
+        for worker in self._workers:
+            worker.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers)
+        chats = list(self._chats.values())
+        snapshots = [chat.session.snapshot() for chat in chats]
+        try:
+            if self._store is not None:
+                await asyncio.gather(*(self._store.save(snapshot) for snapshot in snapshots))
+        finally:
+            for chat in chats:
+                if chat.task is not None:
+                    chat.task.cancel()
+            await asyncio.gather(*(chat.session.aclose() for chat in chats))
+            self._chats.clear()
+            if self._own_client is not None:
+                await self._own_client.aclose()
+            self._state = "closed"
+            self._wake()
+            self._idle.set()
+        return snapshots
+
+    # Seen from outside.
+
+    @property
+    def stats(self) -> HubStats:
+        """What the hub is doing."""
+        states: dict[str, int] = {}
+        counters = dict(self._past)
+        for chat in self._chats.values():
+            state = str(chat.session.state)
+            states[state] = states.get(state, 0) + 1
+            _add(counters, chat.session.stats)
+        return HubStats(
+            sessions=len(self._chats),
+            states=states,
+            ready=len(self._ready),
+            handling=self._handling,
+            handled=self._handled,
+            errors=self._errors,
+            counters=counters,
+        )
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the hub is open and at least half of its chats are connected."""
+        if self._state != "open":
+            return False
+        connected = sum(
+            chat.session.state is SessionState.CONNECTED for chat in self._chats.values()
+        )
+        return 2 * connected >= len(self._chats)
+
+    # Keeping chats.
+
+    def _check_open(self) -> None:
+        if self._state == "new":
+            raise HubClosedError("the hub is not open: use it inside `async with`")
+        if self._state != "open":
+            raise HubClosedError("the hub is draining or closed; open the chat in another process")
+
+    def _add(self, session: ChatSession) -> _Chat:
+        """Return the participant's chat: the one that is held, or a new one of ``session``."""
+        key = session.key
+        chat = self._chats.get(key)
+        if chat is None:
+            if self._max_chats is not None and len(self._chats) >= self._max_chats:
+                raise HubFullError(self._max_chats)
+            chat = self._chats[key] = _Chat(session)
+            chat.task = self._spawn(self._enter(chat))
+        return chat
+
+    async def _enter(self, chat: _Chat) -> ChatSession:
+        session = chat.session
+        try:
+            await session.__aenter__()
+        except BaseException:
+            self._chats.pop(session.key, None)
+            raise
+        session.on_progress(partial(self._progress, chat))
+        await session.contact_known()
+        self._progress(chat)
+        return session
+
+    def _restored(self, chat: _Chat, task: asyncio.Task[ChatSession]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._spawn(self._report(chat, None, error))
+
+    async def _release(self, chat: _Chat, *, forget: bool) -> None:
+        """Let a chat go."""
+        session = chat.session
+        if self._chats.pop(session.key, None) is None:
+            return
+        _add(self._past, session.stats)
+        await session.aclose()
+        if forget and self._store is not None:
+            await self._store.delete(session.key)
+
+    def _find(self, contact_id: str) -> _Chat | None:
+        for chat in self._chats.values():
+            if chat.session.contact_id == contact_id:
+                return chat
+        return None
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Whoever awaits it gets the exception; if nobody does any more, it was reported or logged.
+        task.add_done_callback(_retrieve)
+        return task
+
+    # Handing out items.
+
+    def _progress(self, chat: _Chat) -> None:
+        """Queue a chat that has something to hand out, unless it is queued or being handled."""
+        if chat.queued or chat.busy or not chat.session.ready:
+            return
+        chat.queued = True
+        self._ready.append(chat)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._on_item is not None:
+            if self._ready and len(self._workers) < self._concurrency and self._state == "open":
+                worker = self._spawn(self._work())
+                self._workers.add(worker)
+                worker.add_done_callback(self._workers.discard)
+            return
+        while self._arrived:
+            waiter = self._arrived.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                if self._state == "open":
+                    break
+
+    async def _next(self) -> tuple[_Chat, Item] | None:
+        """Return the next item of the chat that has waited longest; None when the hub closes."""
+        while self._state == "open":
+            while self._ready:
+                chat = self._ready.popleft()
+                chat.queued = False
+                if chat.session.key not in self._chats:
+                    continue
+                try:
+                    item = chat.session.receive_nowait()
+                except ConnectChatError as error:
+                    await self._report(chat, None, error)
+                    await self._release(chat, forget=False)
+                    continue
+                if item is not None:
+                    chat.busy = True
+                    self._handling += 1
+                    return chat, item
+            waiter = asyncio.get_running_loop().create_future()
+            self._arrived.append(waiter)
+            await waiter
+        return None
+
+    async def _work(self) -> None:
+        """Handle items until none are ready."""
+        while self._ready and self._state == "open":
+            found = await self._next()
+            if found is None:
+                return
+            chat, item = found
+            handled = False
+            try:
+                await self._handle(chat, item)
+                handled = True
+            finally:
+                if not handled:
+                    self._put_back(chat, item)
+            await self._finish(chat, item)
+
+    async def _handle(self, chat: _Chat, item: Item) -> None:
+        if self._on_item is None:
+            return
+        try:
+            await self._on_item(chat.session, item)
+        except Exception as error:  # noqa: BLE001 - one chat's handler must not harm the others
+            await self._report(chat, item, error)
+
+    def _put_back(self, chat: _Chat, item: Item) -> None:
+        """Note that an item was not handled after all."""
+        chat.session.put_back(item)
+        chat.busy = False
+        self._handling -= 1
+        self._progress(chat)
+
+    async def _finish(self, chat: _Chat, item: Item) -> None:
+        """Note that an item was handled."""
+        self._handled += 1
+        try:
+            if isinstance(item, ChatEnded):
+                await self._release(chat, forget=True)
+            elif self._store is not None:
+                await self._store.save(chat.session.snapshot())
+        except Exception as error:  # noqa: BLE001 - a store may raise anything
+            await self._report(chat, item, error)
+        finally:
+            chat.busy = False
+            self._handling -= 1
+            self._progress(chat)
+
+    async def _report(self, chat: _Chat, item: Item | None, error: Exception) -> None:
+        self._errors += 1
+        if self._on_error is None:
+            logger.error(
+                "[contact %s] %s: %s",
+                chat.session.contact_id or "not known yet",
+                "the chat has failed" if item is None else f"handling {type(item).__name__} failed",
+                type(error).__name__,
+                exc_info=error,
+            )
+            return
+        try:
+            answer = self._on_error(chat.session, item, error)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception:
+            logger.exception("on_error itself has failed")
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _add(total: dict[str, int], more: dict[str, int]) -> None:
+    for name, value in more.items():
+        total[name] = total.get(name, 0) + value
