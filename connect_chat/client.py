@@ -7,8 +7,9 @@ import os
 import platform
 import ssl
 from collections.abc import Mapping, Sequence
+from copy import copy
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -20,6 +21,7 @@ from connect_chat.operations import OPERATIONS
 from connect_chat.requests import (
     ConnectionType,
     ContentDisposition,
+    Request,
     ScanDirection,
     SortOrder,
     StartPosition,
@@ -31,6 +33,8 @@ from connect_chat.transport.storage import Storage
 from connect_chat.transport.tls import create_ssl_context
 
 __all__ = ["ParticipantClient"]
+
+R = TypeVar("R", bound=shapes.Response)
 
 logger = logging.getLogger("connect_chat.client")
 
@@ -125,8 +129,8 @@ class ParticipantClient:
             ),
             Limiter(_quota(quota)),
             max_attempts=max_attempts,
-            deadline=deadline,
         )
+        self._deadline = deadline
         self._storage = Storage(
             ssl_context=lambda: self.ssl_context,
             timeout=timeout,
@@ -151,6 +155,16 @@ class ParticipantClient:
         """Close the client's connections; calls that have not been sent yet fail. Idempotent."""
         await self._calls.aclose()
         await self._storage.aclose()
+
+    def without_deadline(self) -> ParticipantClient:
+        """Return this client for calls that wait for their turn as long as it takes.
+
+        It shares everything with this one: connections, quota, counters, and its end. Sessions
+        reconnect with it, since in a crowd the queue is longer than any deadline.
+        """
+        patient = copy(self)
+        patient._deadline = None
+        return patient
 
     @property
     def endpoint_url(self) -> str:
@@ -208,7 +222,7 @@ class ParticipantClient:
         request = requests.create_participant_connection(
             participant_token, types=types, connect_participant=connect_participant
         )
-        return await self._calls.call(request, shapes.CreateParticipantConnectionResponse, priority)
+        return await self._call(request, shapes.CreateParticipantConnectionResponse, priority)
 
     async def send_message(
         self,
@@ -235,7 +249,7 @@ class ParticipantClient:
         request = requests.send_message(
             connection_token, content, content_type=content_type, client_token=client_token
         )
-        return await self._calls.call(request, shapes.SendMessageResponse, priority)
+        return await self._call(request, shapes.SendMessageResponse, priority)
 
     async def send_event(
         self,
@@ -262,7 +276,7 @@ class ParticipantClient:
         request = requests.send_event(
             connection_token, content_type, content=content, client_token=client_token
         )
-        return await self._calls.call(request, shapes.SendEventResponse, priority)
+        return await self._call(request, shapes.SendEventResponse, priority)
 
     async def get_transcript(
         self,
@@ -299,7 +313,7 @@ class ParticipantClient:
             sort_order=sort_order,
             start_position=start_position,
         )
-        page = await self._calls.call(request, shapes.GetTranscriptResponse, priority)
+        page = await self._call(request, shapes.GetTranscriptResponse, priority)
         if page.skipped:
             logger.warning(
                 "GetTranscript: left out %d entries that are not items [request id %s]",
@@ -323,7 +337,7 @@ class ParticipantClient:
             priority: See the class.
         """
         request = requests.disconnect_participant(connection_token, client_token=client_token)
-        return await self._calls.call(request, shapes.DisconnectParticipantResponse, priority)
+        return await self._call(request, shapes.DisconnectParticipantResponse, priority)
 
     async def start_attachment_upload(
         self,
@@ -355,7 +369,7 @@ class ParticipantClient:
             content_type=content_type,
             client_token=client_token,
         )
-        return await self._calls.call(request, shapes.StartAttachmentUploadResponse, priority)
+        return await self._call(request, shapes.StartAttachmentUploadResponse, priority)
 
     async def complete_attachment_upload(
         self,
@@ -380,7 +394,7 @@ class ParticipantClient:
         request = requests.complete_attachment_upload(
             connection_token, attachment_ids, client_token=client_token
         )
-        return await self._calls.call(request, shapes.CompleteAttachmentUploadResponse, priority)
+        return await self._call(request, shapes.CompleteAttachmentUploadResponse, priority)
 
     async def get_attachment(
         self,
@@ -407,7 +421,7 @@ class ParticipantClient:
             url_expiry_in_seconds=url_expiry_in_seconds,
             url_content_disposition=url_content_disposition,
         )
-        return await self._calls.call(request, shapes.GetAttachmentResponse, priority)
+        return await self._call(request, shapes.GetAttachmentResponse, priority)
 
     async def describe_view(
         self, connection_token: str, view_token: str, *, priority: Priority = Priority.SEND
@@ -423,7 +437,7 @@ class ParticipantClient:
             ResourceNotFoundException: There is no such view.
         """
         request = requests.describe_view(connection_token, view_token)
-        return await self._calls.call(request, shapes.DescribeViewResponse, priority)
+        return await self._call(request, shapes.DescribeViewResponse, priority)
 
     async def get_authentication_url(
         self,
@@ -444,7 +458,7 @@ class ParticipantClient:
         request = requests.get_authentication_url(
             connection_token, session_id=session_id, redirect_uri=redirect_uri
         )
-        return await self._calls.call(request, shapes.GetAuthenticationUrlResponse, priority)
+        return await self._call(request, shapes.GetAuthenticationUrlResponse, priority)
 
     async def cancel_participant_authentication(
         self, connection_token: str, *, session_id: str, priority: Priority = Priority.SEND
@@ -459,9 +473,10 @@ class ParticipantClient:
         request = requests.cancel_participant_authentication(
             connection_token, session_id=session_id
         )
-        return await self._calls.call(
-            request, shapes.CancelParticipantAuthenticationResponse, priority
-        )
+        return await self._call(request, shapes.CancelParticipantAuthenticationResponse, priority)
+
+    async def _call(self, request: Request, kind: type[R], priority: Priority) -> R:
+        return await self._calls.call(request, kind, priority, self._deadline)
 
 
 def _quota(quota: Quota | Mapping[str, Rate] | None) -> Quota | None:

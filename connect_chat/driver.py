@@ -78,6 +78,8 @@ class Driver:
     ) -> None:
         self.engine = engine
         self._client = client
+        # Reconnecting waits for its turn as long as the queue is.
+        self._patient = client.without_deadline()
         self._participant_token = participant_token
         self._on_trace = on_trace
         self._loop = asyncio.get_running_loop()
@@ -254,7 +256,7 @@ class Driver:
         if command.websocket:
             types = ("WEBSOCKET", *types)
         try:
-            connection = await self._client.create_participant_connection(
+            connection = await self._patient.create_participant_connection(
                 self._participant_token,
                 types=types,
                 connect_participant=command.connect_participant or None,
@@ -280,7 +282,7 @@ class Driver:
 
     async def _read_transcript(self, command: ReadTranscript) -> None:
         try:
-            page = await self._client.get_transcript(
+            page = await self._patient.get_transcript(
                 command.connection_token, priority=_PRIORITY[command.urgency], **command.query
             )
         except ConnectChatError as error:

@@ -53,17 +53,13 @@ class Caller:
         http: Sends a request once.
         limiter: Says whose turn it is.
         max_attempts: How many attempts a call has.
-        deadline: Seconds that a call may take, waits included; None for no bound.
     """
 
-    def __init__(
-        self, http: Http, limiter: Limiter, *, max_attempts: int, deadline: float | None
-    ) -> None:
+    def __init__(self, http: Http, limiter: Limiter, *, max_attempts: int) -> None:
         self._http = http
         self._pacer = Pacer(limiter)
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
-        self._deadline = deadline
         self._closed = False
         self._calls: Counter[str] = Counter()
         self._attempts: Counter[str] = Counter()
@@ -81,13 +77,16 @@ class Caller:
             waiting=self._pacer.waiting,
         )
 
-    async def call(self, request: Request, kind: type[R], priority: Priority) -> R:
+    async def call(
+        self, request: Request, kind: type[R], priority: Priority, deadline: float | None
+    ) -> R:
         """Make a call and return its result.
 
         Args:
             request: What to ask.
             kind: The type of the result.
             priority: Who goes first when calls have to wait.
+            deadline: Seconds that it may take, waits included; None for no bound.
 
         Raises:
             ServiceError: The service refused it.
@@ -101,11 +100,11 @@ class Caller:
             self._budget, max_attempts=self._max_attempts, repeatable=request.repeatable
         )
         loop = asyncio.get_running_loop()
-        until = math.inf if self._deadline is None else loop.time() + self._deadline
+        until = math.inf if deadline is None else loop.time() + deadline
         failed: Failed | None = None
         sent = False
         try:
-            async with asyncio.timeout_at(None if self._deadline is None else until) as scope:
+            async with asyncio.timeout_at(None if deadline is None else until) as scope:
                 while True:
                     await self._pacer.turn(operation, priority)
                     self._check_open()
@@ -125,7 +124,7 @@ class Caller:
                 raise
         if failed is not None:
             raise failed.error
-        raise self._overdue(operation, sent=sent)
+        raise _overdue(operation, deadline, sent=sent)
 
     async def aclose(self) -> None:
         """Let no more calls go, and close the connections."""
@@ -161,11 +160,12 @@ class Caller:
             )
         return delay
 
-    def _overdue(self, operation: str, *, sent: bool) -> ServiceUnreachableError:
-        return ServiceUnreachableError(
-            f"none within the deadline of {self._deadline:g} s"
-            if sent
-            else f"it was not sent, because its turn under the quota did not come within the "
-            f"deadline of {self._deadline:g} s (see quota= and deadline= of ParticipantClient)",
-            operation=operation,
-        )
+
+def _overdue(operation: str, deadline: float | None, *, sent: bool) -> ServiceUnreachableError:
+    return ServiceUnreachableError(
+        f"none within the deadline of {deadline:g} s"
+        if sent
+        else f"it was not sent, because its turn under the quota did not come within the "
+        f"deadline of {deadline:g} s (see quota= and deadline= of ParticipantClient)",
+        operation=operation,
+    )
