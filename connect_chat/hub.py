@@ -447,6 +447,8 @@ class ChatHub:
                 chat.queued = False
                 if chat.session.key not in self._chats:
                     continue
+                # Busy first: receiving is progress, which must not queue the chat again.
+                chat.busy = True
                 try:
                     item = chat.session.receive_nowait()
                 except ConnectChatError as error:
@@ -454,9 +456,9 @@ class ChatHub:
                     await self._release(chat, forget=False)
                     continue
                 if item is not None:
-                    chat.busy = True
                     self._handling += 1
                     return chat, item
+                chat.busy = False
             waiter = asyncio.get_running_loop().create_future()
             self._arrived.append(waiter)
             await waiter
