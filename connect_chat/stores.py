@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["RedisSnapshotStore", "SnapshotStore", "SqliteSnapshotStore"]
 
 
+_REDIS_COMMANDS = 16
+
+
 class SnapshotStore(Protocol):
     """Keeps one snapshot per participant, by its ``key``."""
 
@@ -162,14 +165,18 @@ class RedisSnapshotStore:
         # The package's types differ between versions in whether answers are awaitable.
         self._client: Any = client
         self._name = name
+        # The client opens a connection for each command at a time, and fails beyond its limit.
+        self._turn = asyncio.Semaphore(_REDIS_COMMANDS)
 
     async def save(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; as durable as the server is configured to be."""
-        await self._client.hset(self._name, snapshot.key, snapshot.dump())
+        async with self._turn:
+            await self._client.hset(self._name, snapshot.key, snapshot.dump())
 
     async def delete(self, key: str) -> None:
         """Forget a participant's snapshot."""
-        await self._client.hdel(self._name, key)
+        async with self._turn:
+            await self._client.hdel(self._name, key)
 
     async def load(self) -> AsyncIterator[Snapshot]:
         """Iterate over all snapshots."""

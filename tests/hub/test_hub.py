@@ -57,8 +57,8 @@ class Texts:
 
 
 async def gone(hub: ChatHub) -> None:
-    while len(hub):
-        await asyncio.sleep(0.005)  # noqa: ASYNC110 - a hub has no event for being empty
+    while len(hub):  # noqa: ASYNC110 - being empty is no event of the hub's
+        await asyncio.sleep(0.005)
 
 
 async def test_chats_are_handled_and_leave_when_they_have_ended() -> None:
