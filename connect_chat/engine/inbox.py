@@ -117,9 +117,20 @@ class Inbox:
             return False
         return time <= self.floor
 
-    def since(self, number: int) -> list[str]:
-        """Return the remembered identities, kept by the transcript, from ``number`` on."""
-        return [name for name, at in self._seen.items() if at >= number]
+    def precedes(self, item: Item) -> bool:
+        """Whether an item is newer than everything that was delivered."""
+        return item.absolute_time is not None and item.absolute_time > self._last
+
+    def since(self, number: int) -> list[Position]:
+        """Return the remembered items, kept by the transcript, from ``number`` on.
+
+        By their identities, which are their Ids for all but files.
+        """
+        return [
+            Position(name, time)
+            for (name, at), time in zip(self._seen.items(), self._times, strict=True)
+            if at >= number
+        ]
 
     def knows(self, item: Item) -> bool:
         """Whether the item, or a copy of it, has been delivered."""

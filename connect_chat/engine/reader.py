@@ -77,10 +77,14 @@ class Reader:
         self._pushes = 0
         self._last: Position | None = inbox.anchor
         # Only while behind: the first number missed, the inbox's floor at that moment, what it had
-        # near there, the pass, the tail.
+        # near there, the newest time that a pass has shown, the earliest item that evaded the pass
+        # before this one, the earliest that evades this one, the pass, the tail.
         self._since: int | None = None
         self._floor: datetime | None = None
         self._had: dict[str, None] = {}
+        self._shown: datetime | None = None
+        self._evaded: Position | None = None
+        self._evading: Position | None = None
         self._reading: Reading | None = None
         self._request: int | None = None
         self._tail: list[Item] | None = None
@@ -105,11 +109,9 @@ class Reader:
                 self._append(item)
             else:
                 self._fall_behind(item)
-        elif self._before_last(item):
-            # A pass must begin there to find it, and the one under way did not.
-            self._tail = None
-        elif self._tail is not None:
-            if len(self._tail) < self._bound:
+        else:
+            self._note_evading(item)
+            if self._tail is not None and len(self._tail) < self._bound:
                 self._tail.append(item)
             else:
                 self._tail = None
@@ -186,9 +188,10 @@ class Reader:
             if item.id is not None and item.absolute_time is not None
         ]
         if self._since is not None:
-            names.update(name for name in self._inbox.since(self._since) if name not in self._had)
-            if self._last is not None:
-                places.append(self._last)
+            lacking = self._lacking(self._since)
+            names.update(place.id for place in lacking)
+            places += lacking
+            places += filter(None, (self._last, self._evaded, self._evading))
         return names, min(places, key=_time_of, default=None)
 
     def fail(self, error: Exception) -> None:
@@ -213,11 +216,10 @@ class Reader:
         self._request = None
         if reading is None or self._since is None:
             return
-        for item in reading.page(items, next_token):
-            self._take_missed(item)
+        level = not all(map(self._take_missed, reading.page(items, next_token)))
         while len(self._had) > 2 * MEMORY:
             del self._had[next(iter(self._had))]
-        if reading.done:
+        if reading.done or level:
             self._reading = None
             self._end_pass(self._since, now)
         elif not self._buffer:
@@ -226,8 +228,9 @@ class Reader:
     def _end_pass(self, since: int, now: float) -> None:
         """Become level if nothing is lacking; begin another pass otherwise."""
         tail = self._tail
-        known = self._had.keys() | {identity(item) or "" for item in tail or ()}
-        lacking = [name for name in self._inbox.since(since) if name not in known]
+        known = {identity(item) for item in tail or ()}
+        lacking = any(place.id not in known for place in self._lacking(since))
+        self._evaded = None
         self._passes += 1
         if tail is None or (lacking and self._passes < _PASSES):
             # Said while the tail was full, or not yet in the transcript.
@@ -238,6 +241,7 @@ class Reader:
                 self._append(item)
         self._since = None
         self._tail = None
+        self._evading = None
         self._had.clear()
 
     def page_refused(self, now: float) -> None:
@@ -274,37 +278,45 @@ class Reader:
         self.catchups += 1
         self._since = abs(self._inbox.number_of(item) or self._inbox.delivered)
         self._floor = self._inbox.floor
-        self._tail = None
-        missed = set(self._inbox.since(self._since))
-        self._had = {name: None for name in self._inbox.since(0) if name not in missed}
+        self._shown = self._newest
+        self._note_evading(item)
+        missed = {place.id for place in self._inbox.since(self._since)}
+        self._had = {place.id: None for place in self._inbox.since(0) if place.id not in missed}
 
-    def _before_last(self, item: Item) -> bool:
-        """Move the place from which a pass begins back to an item that lies before it."""
-        time, last = item.absolute_time, self._last
-        if item.id is None or time is None or last is None or time >= last.absolute_time:
-            return False
-        if item.in_transcript:
-            self._last = Position(item.id, time)
-        return True
-
-    def _take_missed(self, item: Item) -> None:
-        if not self._missed(item):
+    def _note_evading(self, item: Item) -> None:
+        """Note a missed item that lies where the pass under way has been already."""
+        time, name = item.absolute_time, identity(item)
+        if time is None or name is None or self._shown is None or time > self._shown:
             return
-        self._had[identity(item) or ""] = None
-        self._backoff.reset()
-        self._passes = 0
-        shown = self._visible(item)
-        if shown is not None:
-            self._append(shown)
+        if item.in_transcript and (self._evading is None or time < self._evading.absolute_time):
+            self._evading = Position(name, time)
 
-    def _missed(self, item: Item) -> bool:
-        name = identity(item)
-        if name is None or name in self._had or self._since is None:
-            return False
+    def _lacking(self, since: int) -> list[Position]:
+        """Return the items since a number that it has not had, as far as they are remembered."""
+        return [place for place in self._inbox.since(since) if place.id not in self._had]
+
+    def _take_missed(self, item: Item) -> bool:
+        """Take an item of the transcript; return False if the session is not that far yet."""
+        name, time, since = identity(item), item.absolute_time, self._since
+        if name is None or name in self._had or since is None:
+            return True
+        if time is not None and (self._shown is None or time > self._shown):
+            self._shown = time
         number = self._inbox.number_of(item)
+        if number is None and not self._inbox.forgotten(item):
+            return not self._inbox.precedes(item)
         if number is None:
-            return self._inbox.forgotten(item, after=self._floor)
-        return number >= self._since
+            missed = self._inbox.forgotten(item, after=self._floor)
+        else:
+            missed = number >= since
+        if missed:
+            self._had[name] = None
+            self._backoff.reset()
+            self._passes = 0
+            shown = self._visible(item)
+            if shown is not None:
+                self._append(shown)
+        return True
 
     def _catch_up(self, now: float) -> None:
         if self._since is None or self._request is not None or self._buffer:
@@ -312,7 +324,10 @@ class Reader:
         if ("reader", self.id) in self._timers:
             return
         if self._reading is None:
-            self._reading = Reading(self._last, self._options.overlap)
+            places = [*self._lacking(self._since), self._last, self._evading]
+            begin = min(filter(None, places), key=_time_of, default=None) if self._last else None
+            self._reading = Reading.from_time(begin)
+            self._evaded, self._evading = self._evading, None
             self._tail = []
         self._next_page(now)
 

@@ -64,6 +64,14 @@ class Reading:
         self._positions: deque[Position] = deque(maxlen=_KEPT)
         self._newest: datetime | None = None
 
+    @classmethod
+    def from_time(cls, anchor: Position | None) -> Reading:
+        """Return a pass from an item's time on, for who may lack others of the same time."""
+        reading = cls(anchor, 0.0)
+        if anchor is not None:
+            reading._way = _Way.BY_TIME
+        return reading
+
     @property
     def query(self) -> Mapping[str, Any]:
         """The keyword arguments of the next GetTranscript call."""

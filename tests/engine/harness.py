@@ -332,7 +332,9 @@ class Chat:
         if command.text == HEARTBEAT:
             self.engine.frame_received(command.link, HEARTBEAT, self.now)
         elif command.text == PING:
-            self.engine.frame_received(command.link, '{"topic":"aws/ping","statusCode":200}', self.now)
+            self.engine.frame_received(
+                command.link, '{"topic":"aws/ping","statusCode":200}', self.now
+            )
 
     def _note(self, commands: Sequence[Command]) -> list[str]:
         return [words for command in commands if (words := self._in_words(command))]
