@@ -19,12 +19,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
-from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_pascal
-from pydantic_core import from_json
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from connect_chat._shape import Shape, json_object
+from connect_chat.errors import InvalidRequestError
+from connect_chat.interactive import (
+    INTERACTIVE_CONTENT_TYPE,
+    INTERACTIVE_RESPONSE_CONTENT_TYPE,
+    Carousel,
+    Choice,
+    Element,
+    InteractiveAnswer,
+    ListPicker,
+    Panel,
+    PanelChoice,
+    QuickReply,
+    Template,
+    TimePicker,
+    TimeSlot,
+    ViewResource,
+    parse_template,
+)
 
 __all__ = [
     "EVENT_PREFIX",
@@ -67,8 +85,6 @@ __all__ = [
 ]
 
 EVENT_PREFIX = "application/vnd.amazonaws.connect.event."
-INTERACTIVE_CONTENT_TYPE = "application/vnd.amazonaws.connect.message.interactive"
-INTERACTIVE_RESPONSE_CONTENT_TYPE = "application/vnd.amazonaws.connect.message.interactive.response"
 
 
 def _none_if_empty(value: object) -> object:
@@ -77,36 +93,6 @@ def _none_if_empty(value: object) -> object:
 
 
 Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
-
-
-class Shape(BaseModel):
-    """A structure of the service: PascalCase on the wire, snake_case here, immutable."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_pascal,
-        populate_by_name=True,
-        # What is on the wire may be content: a validation error must not quote it.
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def leniently(cls, raw: Mapping[str, Any]) -> Self:
-        """Return the structure that ``raw`` spells, its malformed fields treated as missing.
-
-        Raises:
-            ValidationError: A field that may not be missing is malformed or missing.
-        """
-        # Python names are ours: on the wire only the service's spelling counts.
-        validate = partial(cls.__pydantic_validator__.validate_python, by_name=False)
-        try:
-            return cast("Self", validate(raw))
-        except ValidationError as error:
-            bad = {
-                detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)
-            }
-        return cast("Self", validate({key: raw[key] for key in raw.keys() - bad}))
 
 
 class Attachment(Shape):
@@ -251,11 +237,100 @@ class MessageUpdate(Item):
 
 
 class InteractiveMessage(Message):
-    """A list picker, time picker, panel, carousel, quick reply, view or unknown template."""
+    """A list picker, time picker, panel, carousel, quick reply, view or unknown template.
+
+    What it offers is answered with ``await chat.reply(message.choose("Apple"))``.
+    """
+
+    @cached_property
+    def template(self) -> Template | None:
+        """What it shows; None if its content is no JSON object, and so is in `content` only."""
+        return parse_template(self.content)
+
+    @property
+    def choices(self) -> tuple[Element | TimeSlot, ...]:
+        """What can be chosen, in order; empty if there is nothing to choose."""
+        template = self.template
+        if isinstance(template, ListPicker | Panel | QuickReply | TimePicker | Carousel):
+            return template.choices
+        return ()
+
+    @property
+    def view_token(self) -> str | None:
+        """What ``chat.describe_view`` takes; None if it is no view. A secret."""
+        return self.template.view_token if isinstance(self.template, ViewResource) else None
+
+    def choose(self, choice: Choice, *, panel: PanelChoice | None = None) -> InteractiveAnswer:
+        """Return the answer that choosing something gives, to be sent with ``chat.reply``.
+
+        Args:
+            choice: One of `choices`, or its title, its index there or, for a time slot, its date
+                or when it begins (an aware datetime).
+            panel: For a carousel, where: a list picker or panel of it, or its
+                ``template_identifier``, title or index. Needed if several have such a choice.
+
+        Raises:
+            InvalidRequestError: There is no such choice or panel, or the choice is a link.
+        """
+        template = self.template
+        if isinstance(template, Carousel):
+            return template.choose(choice, panel=panel)
+        if panel is not None:
+            raise InvalidRequestError("panel", "left out: the message is no carousel")
+        if isinstance(template, ListPicker | Panel | QuickReply | TimePicker):
+            return template.choose(choice)
+        raise InvalidRequestError("message", "one that offers a choice; see its template and raw")
+
+    def show_more(self) -> InteractiveAnswer:
+        """Return the answer that asks a list picker or panel for its next page.
+
+        Raises:
+            InvalidRequestError: It does not offer one.
+        """
+        return self._paged().show_more()
+
+    def previous_options(self) -> InteractiveAnswer:
+        """Return the answer that asks a list picker or panel for the page before.
+
+        Raises:
+            InvalidRequestError: It does not offer one.
+        """
+        return self._paged().previous_options()
+
+    def respond(self, action: str, data: Mapping[str, Any] | None = None) -> InteractiveAnswer:
+        """Return the answer that an action of a view gives.
+
+        Args:
+            action: One of the view's ``actions``, which ``chat.describe_view`` tells.
+            data: What was filled in, anything that JSON can hold.
+
+        Raises:
+            InvalidRequestError: It is no view.
+        """
+        if not isinstance(self.template, ViewResource):
+            raise InvalidRequestError("message", "a view, to be answered with an action")
+        return self.template.respond(action, data)
+
+    def _paged(self) -> ListPicker | Panel:
+        if not isinstance(self.template, ListPicker | Panel):
+            raise InvalidRequestError("message", "a list picker or a panel, which may have pages")
+        return self.template
 
 
 class InteractiveResponse(Message):
     """An answer to an interactive message that is more than text."""
+
+    @property
+    def action(self) -> str | None:
+        """What was done: ``"SHOW_MORE"``, ``"PREVIOUS_OPTIONS"`` or the action of a view."""
+        action = (json_object(self.content) or {}).get("action")
+        return action if isinstance(action, str) else None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What was answered; empty if there is nothing."""
+        data = (json_object(self.content) or {}).get("data")
+        return data if isinstance(data, dict) else {}
 
 
 class AttachmentMessage(Item):
@@ -369,11 +444,7 @@ class AuthenticationInitiated(Event):
     @property
     def session_id(self) -> str | None:
         """The authentication session, 36 characters, or None if the item names none."""
-        try:
-            value = from_json(self.content or "")
-        except ValueError:
-            return None
-        found = value.get("SessionId") if isinstance(value, dict) else None
+        found = (json_object(self.content) or {}).get("SessionId")
         return found if isinstance(found, str) else None
 
 

@@ -27,11 +27,21 @@ from connect_chat.engine.session import SessionEngine, SessionState
 from connect_chat.engine.snapshot import Snapshot, participant_key
 from connect_chat.errors import (
     ChatEndedError,
+    InvalidRequestError,
     NotConnectedError,
     ServiceError,
     ServiceUnreachableError,
 )
-from connect_chat.items import EVENT_PREFIX, Item, Message, Typing
+from connect_chat.interactive import InteractiveAnswer
+from connect_chat.items import (
+    EVENT_PREFIX,
+    AuthenticationInitiated,
+    InteractiveMessage,
+    Item,
+    Message,
+    Typing,
+)
+from connect_chat.shapes import DescribeViewResponse, GetAuthenticationUrlResponse
 
 __all__ = ["ChatSession", "ItemReader", "SentMessage"]
 
@@ -518,6 +528,23 @@ class ChatSession(ItemReader):
         content = to_json(value).decode()
         return await self.send(content, content_type="application/json", client_token=client_token)
 
+    async def reply(
+        self, answer: InteractiveAnswer, *, client_token: str | None = None
+    ) -> SentMessage:
+        """Answer an interactive message. See `send`.
+
+        ::
+
+            await chat.reply(message.choose("Apple"))
+
+        Args:
+            answer: What `InteractiveMessage.choose` and its neighbours return.
+            client_token: See `send`.
+        """
+        return await self.send(
+            answer.content, content_type=answer.content_type, client_token=client_token
+        )
+
     async def ask(self, content: str, *, timeout: float | None = None) -> Message:
         """Say something and return the next message of somebody else.
 
@@ -619,6 +646,66 @@ class ChatSession(ItemReader):
         with contextlib.suppress(ChatEndedError):
             await self._call(Outgoing("DisconnectParticipant", client_token=str(uuid4())))
 
+    # Views and signing in.
+
+    async def describe_view(self, view: InteractiveMessage | str) -> DescribeViewResponse:
+        """Get the view that a message shows.
+
+        Args:
+            view: The message, or its ``view_token``.
+
+        Raises:
+            InvalidRequestError: The message is no view.
+            ResourceNotFoundException: There is no such view.
+            ServiceError: The service refused otherwise.
+            ServiceUnreachableError: There was no answer.
+        """
+        token = view if isinstance(view, str) else view.view_token
+        if token is None:
+            raise InvalidRequestError("view", "a message with a view_token")
+        return await self._drive().call(
+            lambda connection: self._client.describe_view(connection, token)
+        )
+
+    async def get_authentication_url(
+        self, asked: AuthenticationInitiated | str, *, redirect_uri: str
+    ) -> GetAuthenticationUrlResponse:
+        """Learn where the customer signs in. Works for a minute after `AuthenticationInitiated`.
+
+        Args:
+            asked: The `AuthenticationInitiated`, or its ``session_id``.
+            redirect_uri: Where the customer goes then, 1 to 1,024 characters.
+
+        Raises:
+            InvalidRequestError: The event names no session.
+            ServiceError: The service refused, for example because the minute is over.
+            ServiceUnreachableError: There was no answer.
+        """
+        session_id = _session_id(asked)
+        return await self._drive().call(
+            lambda connection: self._client.get_authentication_url(
+                connection, session_id=session_id, redirect_uri=redirect_uri
+            )
+        )
+
+    async def cancel_authentication(self, asked: AuthenticationInitiated | str) -> None:
+        """Cancel a sign-in.
+
+        Args:
+            asked: The `AuthenticationInitiated`, or its ``session_id``.
+
+        Raises:
+            InvalidRequestError: The event names no session.
+            ServiceError: The service refused.
+            ServiceUnreachableError: There was no answer.
+        """
+        session_id = _session_id(asked)
+        await self._drive().call(
+            lambda connection: self._client.cancel_participant_authentication(
+                connection, session_id=session_id
+            )
+        )
+
     # Reading.
 
     @contextlib.asynccontextmanager
@@ -649,6 +736,13 @@ class ChatSession(ItemReader):
         if result.error is not None:
             raise result.error
         return result
+
+
+def _session_id(asked: AuthenticationInitiated | str) -> str:
+    session_id = asked if isinstance(asked, str) else asked.session_id
+    if session_id is None:
+        raise InvalidRequestError("asked", "an event with a session_id")
+    return session_id
 
 
 def _is_a(kind: type[Item] | tuple[type[Item], ...], item: Item) -> bool:

@@ -22,7 +22,8 @@ from pydantic import (
     WrapValidator,
 )
 
-from connect_chat.items import Item, Shape, parse_item
+from connect_chat._shape import Shape
+from connect_chat.items import Item, parse_item
 
 __all__ = [
     "Attendee",
