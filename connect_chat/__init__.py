@@ -1,6 +1,7 @@
 """The asyncio client for Amazon Connect chat."""
 
 from connect_chat._version import __version__
+from connect_chat.attachments import SentAttachment
 from connect_chat.client import ParticipantClient
 from connect_chat.engine.commands import Trace
 from connect_chat.engine.options import SessionOptions
@@ -9,6 +10,7 @@ from connect_chat.engine.session import SessionState
 from connect_chat.engine.snapshot import Snapshot
 from connect_chat.errors import (
     AccessDeniedException,
+    AttachmentError,
     ChatEndedError,
     ChatNotFoundError,
     ConfigurationError,
@@ -129,6 +131,7 @@ __all__ = [
     "INTERACTIVE_RESPONSE_CONTENT_TYPE",
     "AccessDeniedException",
     "Attachment",
+    "AttachmentError",
     "AttachmentMessage",
     "Attendee",
     "AudioFeatures",
@@ -207,6 +210,7 @@ __all__ = [
     "ScanDirection",
     "SendEventResponse",
     "SendMessageResponse",
+    "SentAttachment",
     "SentMessage",
     "ServiceError",
     "ServiceQuotaExceededException",

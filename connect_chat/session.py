@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, BinaryIO, Literal, Self, TypeVar, cast, overload
 from uuid import uuid4
 
 from pydantic_core import to_json
 
 from connect_chat import requests
+from connect_chat.attachments import AttachmentLike, Attachments, SentAttachment
 from connect_chat.client import ParticipantClient
 from connect_chat.driver import Driver, TraceHook
 from connect_chat.engine.commands import Outgoing
@@ -33,6 +36,8 @@ from connect_chat.errors import (
     ServiceUnreachableError,
 )
 from connect_chat.interactive import InteractiveAnswer
+from connect_chat.files import AsyncWritable, SourceLike, TargetLike
+from connect_chat.history import HistoryOrder, walk
 from connect_chat.items import (
     EVENT_PREFIX,
     AuthenticationInitiated,
@@ -42,6 +47,7 @@ from connect_chat.items import (
     Typing,
 )
 from connect_chat.shapes import DescribeViewResponse, GetAuthenticationUrlResponse
+from connect_chat.transfers import Progress
 
 __all__ = ["ChatSession", "ItemReader", "SentMessage"]
 
@@ -723,6 +729,161 @@ class ChatSession(ItemReader):
             yield ItemReader(self._drive, reader)
         finally:
             self._drive().tell(partial(self._engine.close_reader, reader))
+
+    # Files and history.
+
+    async def send_attachment(
+        self,
+        source: SourceLike,
+        *,
+        name: str | None = None,
+        content_type: str | None = None,
+        size: int | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = 300.0,
+        wait: float = 0.0,
+        client_token: str | None = None,
+    ) -> SentAttachment:
+        """Send a file. It is streamed, so that it takes little memory whatever its size.
+
+        Everybody gets it at once, when all of it is there, and nobody gets anything if it fails.
+        An upload that breaks is begun anew, if the source can be read again.
+
+        Args:
+            source: A path; bytes; a binary file, which is read from where it stands and stays
+                open; a stream with a coroutine ``read``, or an asynchronous iterator of bytes.
+            name: The file's name, 1 to 256 characters; by default the source's.
+            content_type: Its MIME type, 1 to 255 characters; by default the one that its name
+                stands for. One that chats do not carry by default is warned of in the log.
+            size: Its size in bytes, needed if the source cannot tell it: streams and iterators.
+            progress: Called, or awaited, with the bytes sent so far and the bytes altogether;
+                they fall back if the upload is begun anew. What it raises ends the upload.
+            timeout: Seconds that the upload may take; None for as long as it takes.
+            wait: Seconds to wait for the outcome of the service's scan, after that.
+            client_token: Identifies this sending: it happens once however often it is called
+                with it. 1 to 500 characters; None makes one.
+
+        Raises:
+            InvalidRequestError: The size, the name or the type breaks a limit; nothing was sent.
+            AttachmentError: The chat has too many files, the storage does not take the file, or
+                the source did not hold what it should.
+            TimeoutError: The upload took too long.
+            OSError: The source cannot be read.
+            ServiceQuotaExceededException: The service's own limits are lower.
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed or has failed.
+            ServiceError: The service refused.
+            ServiceUnreachableError: There was no answer.
+        """
+        return await Attachments(self._drive(), self._client).send(
+            source,
+            name=name,
+            content_type=content_type,
+            size=size,
+            progress=progress,
+            timeout=timeout,
+            wait=wait,
+            client_token=client_token,
+        )
+
+    @overload
+    async def download_attachment(
+        self,
+        attachment: AttachmentLike,
+        to: None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = 300.0,
+    ) -> bytes: ...
+
+    @overload
+    async def download_attachment(
+        self,
+        attachment: AttachmentLike,
+        to: str | PathLike[str],
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = 300.0,
+    ) -> Path: ...
+
+    @overload
+    async def download_attachment(
+        self,
+        attachment: AttachmentLike,
+        to: BinaryIO | AsyncWritable,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = 300.0,
+    ) -> int: ...
+
+    async def download_attachment(
+        self,
+        attachment: AttachmentLike,
+        to: TargetLike | None = None,
+        *,
+        progress: Progress | None = None,
+        timeout: float | None = 300.0,
+    ) -> bytes | Path | int:
+        """Fetch a file. It is streamed, and goes on where it broke off.
+
+        Args:
+            attachment: A message with one file, one of its ``attachments``, what
+                `send_attachment` returned, or an attachment's id.
+            to: A folder, where the file gets a free name like its own, never one that leads
+                elsewhere or hides it; or the path of the file, which is replaced. Either way the
+                file shows up when it is whole, and nothing is left behind otherwise. Or a binary
+                file or a stream with a coroutine ``write``, which stays open. None for memory.
+            progress: Called, or awaited, with the bytes received so far and the bytes
+                altogether. What it raises ends the download.
+            timeout: Seconds that the download may take; None for as long as it takes.
+
+        Returns:
+            The file's path; for a stream, the number of bytes; for memory, the bytes.
+
+        Raises:
+            InvalidRequestError: ``attachment`` is not one file, or ``to`` takes no bytes.
+            AttachmentError: The storage does not give the file, or not as it was announced.
+            TimeoutError: The download took too long.
+            OSError: The file cannot be written.
+            ValidationException: There is no such file in the chat, or it is not approved.
+            AccessDeniedException: We may not fetch files, as a CUSTOM_BOT.
+            ChatEndedError: The chat is over.
+            NotConnectedError: The session is closed or has failed.
+            ServiceUnreachableError: There was no answer.
+        """
+        attachments = Attachments(self._drive(), self._client)
+        return await attachments.download(attachment, to, progress=progress, timeout=timeout)  # type: ignore[no-any-return]
+
+    def history(
+        self, *, order: HistoryOrder = "newest", page_size: int = 100
+    ) -> AsyncGenerator[Item]:
+        """Go back through the transcript and, in a persistent chat, through past contacts.
+
+        ::
+
+            async for item in chat.history():
+                ...
+
+        It gives every item that the transcript has kept up to now, ours among them (with
+        ``from_me``, as far as that is known), each once; those of past contacts have a
+        ``related_contact_id``. It is independent of what the session delivers. Pages are read
+        when they are needed, after everything more urgent that the client has to call.
+
+        Args:
+            order: ``"newest"`` first, or ``"oldest"`` first. The service tells the past only
+                backward, so ``"oldest"`` reads it to its beginning before the first item comes;
+                beyond 4 MiB it keeps what it has read in a temporary file without a name.
+            page_size: Items to read at once, 1 to 100.
+
+        Raises:
+            InvalidRequestError: An argument is out of range (when the iteration begins, as for
+                the others).
+            ChatEndedError: The chat is over: its transcript can no longer be read.
+            NotConnectedError: The session is closed or has failed.
+            ServiceError: The service refused.
+            ServiceUnreachableError: There was no answer.
+        """
+        return walk(self._drive(), self._client, order=order, page_size=page_size)
 
     # The rest.
 

@@ -121,14 +121,17 @@ class Storage:
             return attachment
         data = attachment.data or b""
         disposition = request.query_params["response-content-disposition"].lower()
+        etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
         headers = {
             **self._headers(),
             "Accept-Ranges": "bytes",
+            "ETag": etag,
             "Content-Type": attachment.content_type,
             "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(attachment.name, '')}",
         }
         wanted = _RANGE.fullmatch(request.headers.get("range", ""))
-        if wanted is None or wanted.groups() == ("", ""):
+        unchanged = request.headers.get("if-range", etag) == etag
+        if wanted is None or wanted.groups() == ("", "") or not unchanged:
             return Response(data, headers=headers)
         first, last = _bounds(wanted[1], wanted[2], len(data))
         if first > last:

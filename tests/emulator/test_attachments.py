@@ -114,6 +114,19 @@ async def test_ranges(asked: str, status: int, data: bytes | None, range_: str |
         assert data is None or answer.content == data
 
 
+async def test_a_range_is_of_the_file_it_was_asked_of() -> None:
+    """If-Range gets the range of a file that is still the same, and else the whole."""
+    async with running() as rig:
+        _, token = await rig.started()
+        attachment_id = await uploaded(rig, token)
+        reply = await rig.call("get_attachment", AttachmentId=attachment_id, ConnectionToken=token)
+        etag = (await get(reply["Url"])).headers["etag"]
+        same = await get(reply["Url"], Range="bytes=7-", **{"If-Range": etag})
+        other = await get(reply["Url"], Range="bytes=7-", **{"If-Range": '"other"'})
+        assert (same.status_code, same.content) == (206, DATA[7:])
+        assert (other.status_code, other.content) == (200, DATA)
+
+
 async def test_the_disposition_is_the_one_asked_for() -> None:
     """UrlContentDisposition INLINE lets a browser show the file."""
     async with running() as rig:
