@@ -35,9 +35,9 @@ from connect_chat.errors import (
     ServiceError,
     ServiceUnreachableError,
 )
-from connect_chat.interactive import InteractiveAnswer
 from connect_chat.files import AsyncWritable, SourceLike, TargetLike
 from connect_chat.history import HistoryOrder, walk
+from connect_chat.interactive import InteractiveAnswer
 from connect_chat.items import (
     EVENT_PREFIX,
     AuthenticationInitiated,
