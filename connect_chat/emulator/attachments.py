@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.contact import Participant
+from connect_chat.emulator.contact import Contact, Participant
+from connect_chat.emulator.ledger import Ledger
 from connect_chat.emulator.refusal import Refusal
-from connect_chat.emulator.settings import EmulatorSettings
+from connect_chat.emulator.service import Service
 
 __all__ = ["Attachment", "Attachments"]
 
 _CONTENT_TYPE = "application/vnd.amazonaws.connect.message.attachment"
+
+_OVERHEAD = 1024
+"""What an attachment takes besides its bytes, so that empty ones are bounded, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,18 +48,27 @@ class Attachment:
         return {
             "Content-Type": self.content_type,
             "Content-Length": str(self.size),
-            "x-amz-meta-initial_contact_id": self.owner.contact.id,
+            "x-amz-meta-initial_contact_id": self.owner.contact.initial_id,
         }
 
 
 class Attachments:
     """The files of all chats."""
 
-    def __init__(self, settings: EmulatorSettings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, service: Service) -> None:
+        self._settings = service.settings
+        self._clock = service.clock
         self._by_id: dict[str, Attachment] = {}
+        self._by_chat: dict[Contact, list[Attachment]] = {}
         self._to_reject = 0
+        most = self._settings.max_attachment_bytes
+        self._bytes = Ledger(most, "bytes of attachments", service.forget_one)
+        service.on_forget.append(self._forget)
+
+    def _forget(self, contact: Contact) -> None:
+        for attachment in self._by_chat.pop(contact, ()):
+            del self._by_id[attachment.id]
+            self._bytes.kept -= attachment.size + _OVERHEAD
 
     def reject_next(self) -> None:
         """Let the scan reject the next attachment to be completed."""
@@ -70,7 +82,8 @@ class Attachments:
         """Announce a file.
 
         Raises:
-            Refusal: ServiceQuotaExceededException if it is too large or the chat has too many.
+            Refusal: ServiceQuotaExceededException if it is too large or the chat has too many,
+                ThrottlingException if the emulator is full.
         """
         if size > self._settings.attachment_max_bytes:
             raise Refusal(
@@ -78,8 +91,11 @@ class Attachments:
                 f"An attachment has {self._settings.attachment_max_bytes} bytes at most.",
             )
         self._check_count(owner)
+        self._bytes.check(size + _OVERHEAD)
         attachment = Attachment(owner, name, content_type, size)
         self._by_id[attachment.id] = attachment
+        self._by_chat.setdefault(owner.contact, []).append(attachment)
+        self._bytes.kept += size + _OVERHEAD
         return attachment
 
     def complete(self, owner: Participant, attachment_id: str) -> dict[str, Any]:
@@ -92,7 +108,7 @@ class Attachments:
         Raises:
             Refusal: ValidationException if it is not an uploaded file of this participant,
                 ConflictException if it was completed before, ServiceQuotaExceededException if
-                the chat has too many.
+                the chat has too many, ThrottlingException if the emulator is full.
         """
         attachment = self._by_id.get(attachment_id)
         if attachment is None or attachment.owner is not owner or attachment.data is None:
@@ -100,6 +116,7 @@ class Attachments:
         if attachment.status is not None:
             raise Refusal("ConflictException", "The attachment is already being completed.")
         self._check_count(owner)
+        owner.contact.check_room()
         owner.contact.attachments += 1
         outcome = "REJECTED" if self._to_reject else "APPROVED"
         self._to_reject = max(0, self._to_reject - 1)

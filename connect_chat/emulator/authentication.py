@@ -6,10 +6,9 @@ import json
 import secrets
 from uuid import uuid4
 
-from connect_chat.emulator.clock import Clock
 from connect_chat.emulator.contact import Contact, Participant
 from connect_chat.emulator.refusal import Refusal
-from connect_chat.emulator.settings import EmulatorSettings
+from connect_chat.emulator.service import Service
 
 __all__ = ["Authentication"]
 
@@ -17,10 +16,15 @@ __all__ = ["Authentication"]
 class Authentication:
     """The sign-ins that are under way."""
 
-    def __init__(self, settings: EmulatorSettings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, service: Service) -> None:
+        self._settings = service.settings
+        self._clock = service.clock
         self._sessions: dict[str, tuple[Contact, float]] = {}
+        service.on_forget.append(self._forget)
+
+    def _forget(self, contact: Contact) -> None:
+        sessions = self._sessions.items()
+        self._sessions = {key: session for key, session in sessions if session[0] is not contact}
 
     def request(self, contact: Contact) -> str:
         """Ask a chat's customer to sign in; return the session's id."""

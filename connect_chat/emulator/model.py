@@ -168,6 +168,20 @@ PARTICIPANT_SERVICE = _by_name(
 
 _INSTANCE_ID = String(1, 100)
 _NAME = String(1, 256)
+_TIMER = Structure(
+    {
+        "ParticipantRole": String(enum=("CUSTOMER", "AGENT")),
+        "TimerType": String(enum=("IDLE", "DISCONNECT_NONCUSTOMER")),
+        "TimerValue": Structure(
+            {
+                "ParticipantTimerAction": String(enum=("Unset",)),
+                "ParticipantTimerDurationInMinutes": Integer(2, 480),
+            },
+            union=True,
+        ),
+    },
+    frozenset({"ParticipantRole", "TimerType", "TimerValue"}),
+)
 
 CONTROL_PLANE = _by_name(
     Operation(
@@ -282,5 +296,49 @@ CONTROL_PLANE = _by_name(
             "InvalidActiveRegionException",
         ),
     ),
+    Operation(
+        "DescribeContact",
+        "GET",
+        "/contacts/{InstanceId}/{ContactId}",
+        Structure(
+            {"InstanceId": _INSTANCE_ID, "ContactId": _ID}, frozenset({"InstanceId", "ContactId"})
+        ),
+        (
+            "InvalidRequestException",
+            "InvalidParameterException",
+            "ResourceNotFoundException",
+            "InternalServiceException",
+            "ThrottlingException",
+        ),
+    ),
+    Operation(
+        "UpdateParticipantRoleConfig",
+        "PUT",
+        "/contact/participant-role-config/{InstanceId}/{ContactId}",
+        Structure(
+            {
+                "InstanceId": _INSTANCE_ID,
+                "ContactId": _ID,
+                "ChannelConfiguration": Structure(
+                    {
+                        "Chat": Structure(
+                            {"ParticipantTimerConfigList": ListOf(_TIMER, 1, 6)},
+                            frozenset({"ParticipantTimerConfigList"}),
+                        )
+                    },
+                    union=True,
+                ),
+            },
+            frozenset({"InstanceId", "ContactId", "ChannelConfiguration"}),
+        ),
+        (
+            "InvalidRequestException",
+            "InvalidParameterException",
+            "ResourceNotFoundException",
+            "AccessDeniedException",
+            "ThrottlingException",
+            "InternalServiceException",
+        ),
+    ),
 )
-"""The three operations of the control plane that start and stop a chat, by name."""
+"""The operations of the control plane that chats are started, watched and stopped with, by name."""

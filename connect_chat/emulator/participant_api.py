@@ -15,6 +15,7 @@ from connect_chat.emulator.contact import Participant
 from connect_chat.emulator.faults import Faults
 from connect_chat.emulator.messages import send_event, send_message
 from connect_chat.emulator.model import PARTICIPANT_SERVICE
+from connect_chat.emulator.quotas import Quotas
 from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.service import Service
 from connect_chat.emulator.storage import Storage
@@ -32,12 +33,14 @@ class ParticipantApi:
         self,
         service: Service,
         *,
+        quotas: Quotas,
         attachments: Attachments,
         authentication: Authentication,
         storage: Storage,
         views: Views,
     ) -> None:
         self._service = service
+        self._quotas = quotas
         self._attachments = attachments
         self._authentication = authentication
         self._storage = storage
@@ -63,8 +66,8 @@ class ParticipantApi:
             {
                 name: self._for(whose, handler)
                 for whose, handlers in (
-                    (self._service.by_participant_token, by_participant_token),
-                    (self._service.by_connection_token, by_connection_token),
+                    (self._service.tokens.participant, by_participant_token),
+                    (self._service.tokens.connected, by_connection_token),
                 )
                 for name, handler in handlers.items()
             },
@@ -83,15 +86,15 @@ class ParticipantApi:
 
         def handle(call: Call) -> _Reply:
             caller = whose(call.token)
-            key = (call.operation, call.members.get("ClientToken") or "")
-            # Before anything else: the first try may have been what ended the caller's rights.
-            if key in caller.replies:
-                return caller.replies[key]
-            self._service.check_present(caller)
-            reply = handler(caller, call)
-            if key[1]:
-                caller.replies[key] = reply
-            return reply
+            self._quotas.take(caller.contact.options.instance_id, call.operation)
+
+            def do() -> _Reply:
+                self._service.check_present(caller)
+                return handler(caller, call)
+
+            # A repetition is answered whatever else: the first try may have been what ended the
+            # caller's rights.
+            return caller.replies.once(call.operation, call.members.get("ClientToken"), do)
 
         return handle
 
@@ -117,15 +120,12 @@ class ParticipantApi:
 
     def _get_transcript(self, caller: Participant, call: Call) -> _Reply:
         contact = caller.contact
-        if call.members.get("ContactId") not in (None, contact.id):
+        contact_id = call.members.get("ContactId")
+        if contact_id is not None and contact_id not in (part.id for part in contact.segments):
             raise Refusal("ValidationException", "The ContactId is not this chat's.")
-        items, next_token = contact.transcript.page(
-            call.members,
-            now=self._service.clock.now(),
-            lag=self._service.settings.transcript_lag,
-        )
+        items, next_token = contact.transcript.page(call.members, now=self._service.clock.now())
         reply: _Reply = {
-            "InitialContactId": contact.id,
+            "InitialContactId": contact.initial_id,
             "Transcript": [_without_initial_contact(item) for item in items],
         }
         return reply if next_token is None else {**reply, "NextToken": next_token}
@@ -186,13 +186,13 @@ def connection_shapes(
     """Return new ``Websocket`` and ``ConnectionCredentials``, those of them that are asked for."""
     shapes: _Reply = {}
     if "WEBSOCKET" in types:
-        secret, expires = service.issue_ticket(participant)
+        secret, expires = service.tokens.issue_ticket(participant)
         shapes["Websocket"] = {
             "Url": f"{base_url.replace('http', 'ws', 1)}/chat?ticket={secret}",
             "ConnectionExpiry": timestamp(int(expires * 1000)),
         }
     if "CONNECTION_CREDENTIALS" in types:
-        token, expires = service.issue_connection_token(participant)
+        token, expires = service.tokens.issue_connection_token(participant)
         shapes["ConnectionCredentials"] = {
             "ConnectionToken": token,
             "Expiry": timestamp(int(expires * 1000)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.contact import Participant
 from connect_chat.emulator.messages import send_event, send_message
 from connect_chat.emulator.service import Service
+from connect_chat.emulator.streams import Stream, stream
 from connect_chat.items import EVENT_PREFIX, Item, parse_item
 
 __all__ = ["EmulatedParticipant", "StartedChat"]
@@ -45,7 +47,7 @@ class EmulatedParticipant:
 
     @property
     def contact_id(self) -> str:
-        """The chat it is in."""
+        """The contact it is in, which is another one once the chat was transferred."""
         return self._participant.contact.id
 
     @property
@@ -59,6 +61,17 @@ class EmulatedParticipant:
     async def say(self, content: str, *, content_type: str = "text/plain") -> Item:
         """Send a message; return the item that everybody gets."""
         return parse_item(send_message(self._present(), content_type, content))
+
+    async def stream(
+        self, pieces: Iterable[str], *, interval: float = 0, content_type: str = "text/plain"
+    ) -> Item:
+        """Send a message piece by piece, ``interval`` seconds apart; return the whole.
+
+        The service streams what bots answer as SYSTEM (see `Emulator.stream`); clients may not
+        put together the pieces of other roles.
+        """
+        message = Stream(self._present().contact, self._participant.signature, content_type)
+        return parse_item(await stream(message, pieces, interval=interval, check=self._present))
 
     async def type(self) -> None:
         """Show that it is typing."""
@@ -85,6 +98,22 @@ class EmulatedParticipant:
     async def mark_read(self, message_id: str) -> None:
         """Send the receipt that says that it has read a message."""
         self._receipt("message.read", message_id)
+
+    async def transfer(self, *, display_name: str = "Agent") -> EmulatedParticipant:
+        """Transfer the chat to another agent; return that one.
+
+        With ``transfer.succeeded`` the part of all agents and supervisors in it ends, and the
+        chat goes on as another contact of the same InitialContactId.
+        """
+        contact = self._present().contact
+        self._service.transfer(contact)
+        agent = self._service.add_participant(contact, role="AGENT", display_name=display_name)
+        self._service.join(agent)
+        return EmulatedParticipant(agent, service=self._service, attachments=self._attachments)
+
+    async def rename(self, display_name: str) -> None:
+        """Go by another name, which everybody is told of."""
+        self._service.rename(self._present(), display_name)
 
     async def leave(self) -> None:
         """Leave the chat."""

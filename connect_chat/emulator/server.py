@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,18 +18,21 @@ from connect_chat.emulator.api import error_answer
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
 from connect_chat.emulator.clock import Clock
+from connect_chat.emulator.contact import SYSTEM, ChatOptions
 from connect_chat.emulator.control_plane import ControlPlane
 from connect_chat.emulator.faults import Faults
 from connect_chat.emulator.listener import Listener
-from connect_chat.emulator.messages import say_as_system
+from connect_chat.emulator.messages import MESSAGE_CONTENT_TYPES, push_event, say_as_system
 from connect_chat.emulator.participant_api import ParticipantApi
 from connect_chat.emulator.participants import EmulatedParticipant, StartedChat
+from connect_chat.emulator.quotas import Quotas
 from connect_chat.emulator.service import Service
 from connect_chat.emulator.settings import EmulatorSettings
 from connect_chat.emulator.storage import Storage
+from connect_chat.emulator.streams import Stream, stream
 from connect_chat.emulator.views import Views
 from connect_chat.emulator.websocket import Gateway
-from connect_chat.items import Item, parse_item
+from connect_chat.items import INTERACTIVE_CONTENT_TYPE, Item, parse_item
 
 __all__ = ["Emulator"]
 
@@ -69,8 +73,8 @@ class Emulator:
         self._settings = settings or EmulatorSettings()
         self._clock = Clock(clock)
         self._service = Service(self._settings, self._clock)
-        self._attachments = Attachments(self._settings, self._clock)
-        self._authentication = Authentication(self._settings, self._clock)
+        self._attachments = Attachments(self._service)
+        self._authentication = Authentication(self._service)
         self._views = Views()
         self._faults = Faults()
         self._listener: Listener | None = None
@@ -104,6 +108,7 @@ class Emulator:
         storage = Storage(self._settings, self._clock, self._attachments)
         participant_api = ParticipantApi(
             self._service,
+            quotas=Quotas(self._settings, self._clock),
             attachments=self._attachments,
             authentication=self._authentication,
             storage=storage,
@@ -144,6 +149,8 @@ class Emulator:
         *,
         attributes: Mapping[str, str] | None = None,
         initial_message: str | None = None,
+        rehydrate_from: str | None = None,
+        instance_id: str = "00000000-0000-0000-0000-000000000000",
     ) -> StartedChat:
         """Start a chat, as StartChatContact does.
 
@@ -151,14 +158,26 @@ class Emulator:
             display_name: The customer's name.
             attributes: Contact attributes.
             initial_message: What the customer says first, as plain text.
+            rehydrate_from: A contact of a chat that is over: this persistent chat goes on from
+                it, and has it and what was before it for its past (FROM_SEGMENT).
+            instance_id: The Connect instance that it is in, which quotas are counted for.
 
         Raises:
-            Refusal: ValidationException for an initial message that is empty or too long.
+            Refusal: ValidationException for an initial message that is empty or too long,
+                ResourceNotFoundException if there is no contact to go on from,
+                LimitExceededException or ThrottlingException if the emulator is full.
         """
         customer = self._service.start_chat(
+            ChatOptions(
+                instance_id=instance_id,
+                content_types=frozenset(MESSAGE_CONTENT_TYPES),
+                attributes=attributes or {},
+                related_contact_id=rehydrate_from,
+                lasts=self._settings.chat_duration,
+            ),
             display_name=display_name,
-            attributes=attributes,
             initial_message=None if initial_message is None else ("text/plain", initial_message),
+            rehydrated=rehydrate_from,
         )
         return StartedChat(customer.contact.id, customer.id, customer.token)
 
@@ -194,6 +213,80 @@ class Emulator:
         contact = self._service.running_contact(contact_id)
         return parse_item(say_as_system(contact, content, content_type=content_type))
 
+    async def send_interactive(self, contact_id: str, template: Mapping[str, Any]) -> Item:
+        """Send an interactive message as the flow does; return the item.
+
+        Args:
+            contact_id: The chat.
+            template: A list picker or other template, in the service's spelling:
+                ``{"templateType": "ListPicker", "version": "1.0", "data": {"content": …}}``.
+
+        Raises:
+            Refusal: As `say`; ValidationException also if it has more than 20 KB.
+        """
+        content = json.dumps(template, ensure_ascii=False)
+        return await self.say(contact_id, content, content_type=INTERACTIVE_CONTENT_TYPE)
+
+    async def stream(
+        self,
+        contact_id: str,
+        pieces: Iterable[str],
+        *,
+        interval: float = 0,
+        content_type: str = "text/plain",
+    ) -> Item:
+        """Let a bot of the flow answer piece by piece, as SYSTEM; return the whole.
+
+        Everybody gets the pieces, numbered from 1, and then the whole, all of one Id. The
+        transcript keeps the whole, at the time of the first piece.
+
+        Args:
+            contact_id: The chat.
+            pieces: What the answer consists of.
+            interval: Seconds between two pieces.
+            content_type: The answer's type.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat, AccessDeniedException if
+                it is over, or ends before the answer does.
+        """
+        message = Stream(self._service.running_contact(contact_id), SYSTEM, content_type)
+        return parse_item(
+            await stream(
+                message,
+                pieces,
+                interval=interval,
+                check=lambda: self._service.running_contact(contact_id),
+            )
+        )
+
+    async def push_event(
+        self,
+        contact_id: str,
+        name: str,
+        *,
+        participant_id: str | None = None,
+        content: str | None = None,
+    ) -> Item:
+        """Push an event that nobody sent, for example ``"participant.idle"``; return the item.
+
+        That is all it does: ``"participant.left"`` takes nobody out of the chat. The transcript
+        keeps what it keeps of the service's events.
+
+        Args:
+            contact_id: The chat.
+            name: What follows ``application/vnd.amazonaws.connect.event.`` in its type.
+            participant_id: Whom it is about, if it is about anybody.
+            content: Its Content.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat or participant,
+                AccessDeniedException if the chat is over.
+        """
+        contact = self._service.running_contact(contact_id)
+        sender = None if participant_id is None else contact.participant(participant_id)
+        return parse_item(push_event(contact, name, sender=sender, content=content))
+
     def end_chat(self, contact_id: str) -> None:
         """End a chat: everybody gets ``chat.ended``, and then their websockets close.
 
@@ -216,7 +309,7 @@ class Emulator:
         Raises:
             Refusal: ResourceNotFoundException if there is no such chat.
         """
-        return dict(self._service.contact(contact_id).attributes)
+        return dict(self._service.contact(contact_id).options.attributes)
 
     def request_authentication(self, contact_id: str) -> str:
         """Ask a chat's customer to sign in; return the authentication session's id.

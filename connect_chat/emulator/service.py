@@ -1,57 +1,69 @@
-"""Chats, who is in them, and the tokens that let them in. No I/O, and no time of its own."""
+"""Chats, who is in them, and how they end. No I/O, and no time of its own."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
 
 from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.contact import Connection, Contact, Participant, Socket
-from connect_chat.emulator.messages import MESSAGE_CONTENT_TYPES, send_message
+from connect_chat.emulator.contact import (
+    ChatOptions,
+    Connection,
+    Contact,
+    Participant,
+    Segment,
+    Socket,
+)
+from connect_chat.emulator.idleness import Idleness
+from connect_chat.emulator.ledger import Ledger
+from connect_chat.emulator.messages import check_message, send_message
 from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.settings import EmulatorSettings
+from connect_chat.emulator.tokens import Tokens
+from connect_chat.emulator.transcript import Transcript
 
 __all__ = ["Service"]
 
 _NORMAL_CLOSURE = 1000
 _GOING_AWAY = 1001
 
-
-@dataclass(frozen=True, slots=True)
-class _Ticket:
-    """The right to open one websocket, which is what a websocket URL carries."""
-
-    participant: Participant
-    open_before: float
-    expires: float
+_STAFF = ("AGENT", "SUPERVISOR")
 
 
 class Service:
     """The emulated service.
 
+    Chats that are over are forgotten, the oldest first, when there are too many of them or no
+    room for others.
+
     Attributes:
         settings: Its times and limits.
         clock: Its time.
-        contacts: All chats since it started, by ContactId.
+        tokens: Whose tokens and websocket URLs are whose.
+        on_forget: Called with each chat that is forgotten.
     """
 
     def __init__(self, settings: EmulatorSettings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.contacts: dict[str, Contact] = {}
-        self._by_participant_token: dict[str, Participant] = {}
-        self._by_connection_token: dict[str, tuple[Participant, float]] = {}
-        self._tickets: dict[str, _Ticket] = {}
+        self.tokens = Tokens(settings, clock)
+        self.on_forget: list[Callable[[Contact], None]] = []
+        self._by_contact_id: dict[str, Contact] = {}
+        self._chats: dict[str, Contact] = {}
+        self._ended: deque[Contact] = deque()
+        self._idleness: dict[Contact, Idleness] = {}
+        self._items = Ledger(settings.max_items, "items", self.forget_one)
+
+    # --- Chats -----------------------------------------------------------------------------------
 
     def contact(self, contact_id: str) -> Contact:
-        """Return a chat, over or not.
+        """Return a chat, over or not, by any of its ContactIds.
 
         Raises:
             Refusal: ResourceNotFoundException.
         """
         try:
-            return self.contacts[contact_id]
+            return self._by_contact_id[contact_id]
         except KeyError:
             raise Refusal("ResourceNotFoundException", "There is no such contact.") from None
 
@@ -63,47 +75,95 @@ class Service:
                 over.
         """
         contact = self.contact(contact_id)
-        if contact.ended:
-            raise Refusal("AccessDeniedException", "The chat has ended.")
+        self._check_running(contact)
         return contact
-
-    # --- Chats and participants ------------------------------------------------------------------
 
     def start_chat(
         self,
+        options: ChatOptions,
         *,
         display_name: str,
-        attributes: Mapping[str, str] | None = None,
         initial_message: tuple[str, str] | None = None,
-        content_types: Iterable[str] = MESSAGE_CONTENT_TYPES,
+        rehydrated: str | None = None,
     ) -> Participant:
         """Start a chat and return its customer.
 
         Args:
+            options: What it is started with.
             display_name: The customer's name.
-            attributes: Contact attributes.
             initial_message: Content type and content of what the customer says first.
-            content_types: The types of message that participants may send.
+            rehydrated: A contact of a chat that is over, which this one goes on from.
+
+        Raises:
+            Refusal: ResourceNotFoundException for an unknown contact to go on from,
+                ValidationException for an initial message that the chat does not take,
+                LimitExceededException or ThrottlingException if the emulator is full.
         """
+        if len(self._chats) - len(self._ended) >= self.settings.max_chats:
+            raise Refusal("LimitExceededException", "There are too many chats.")
+        self._items.check()
+        if initial_message is not None:
+            check_message(options.content_types, *initial_message)
+        past = self.contact(rehydrated).transcript.until(rehydrated) if rehydrated else []
         contact = Contact(
-            self.clock, attributes=attributes or {}, content_types=frozenset(content_types)
+            self.clock,
+            options,
+            transcript=Transcript(past, lag=self.settings.transcript_lag),
+            ledger=self._items,
+            after=past[-1].milliseconds if past else 0,
         )
         customer = self._add(contact, "CUSTOMER", display_name, self.settings.connect_within)
+        if rehydrated:
+            contact.post_event("chat.rehydrated")
         if initial_message is not None:
             send_message(customer, *initial_message)
-        self.contacts[contact.id] = contact
-        self._by_participant_token[customer.token] = customer
+        self._chats[contact.id] = self._by_contact_id[contact.id] = contact
+        self.tokens.admit(customer)
+        contact.at_end.append(self.clock.after(options.lasts, self.end, contact))
         return customer
+
+    def end(self, contact: Contact) -> None:
+        """End a chat and close its websockets; nothing happens if it is over."""
+        if contact.ended:
+            return
+        contact.post_event("chat.ended")
+        contact.ended = True
+        contact.segments[-1].disconnected = self.clock.now()
+        for socket in contact.sockets():
+            socket.connection.close(_NORMAL_CLOSURE)
+        for call_off in contact.at_end:
+            call_off()
+        self._ended.append(contact)
+        if len(self._ended) > self.settings.ended_chats_kept:
+            self.forget_one()
+
+    def forget_one(self) -> bool:
+        """Forget the chat that ended first; return False if no chat has ended."""
+        if not self._ended:
+            return False
+        contact = self._ended.popleft()
+        del self._chats[contact.initial_id]
+        for segment in contact.segments:
+            del self._by_contact_id[segment.id]
+        for participant in contact.participants:
+            self.tokens.forget(participant)
+        self._items.kept -= len(contact.transcript)
+        for forget in self.on_forget:
+            forget(contact)
+        return True
+
+    # --- Participants ----------------------------------------------------------------------------
 
     def add_participant(self, contact: Contact, *, role: str, display_name: str) -> Participant:
         """Add a participant, which still has to connect, to a running chat.
 
         Raises:
             Refusal: ConflictException if the chat is over, ServiceQuotaExceededException for a
-                second CUSTOM_BOT.
+                second CUSTOM_BOT, ThrottlingException if the emulator is full.
         """
         if contact.ended:
             raise Refusal("ConflictException", "The contact has ended.")
+        contact.check_room()
         if role == "CUSTOM_BOT" and any(
             participant.role == role and not participant.left
             for participant in contact.participants
@@ -117,7 +177,7 @@ class Service:
             else self.settings.connect_within
         )
         participant = self._add(contact, role, display_name, within)
-        self._by_participant_token[participant.token] = participant
+        self.tokens.admit(participant)
         return participant
 
     def _add(self, contact: Contact, role: str, display_name: str, within: float) -> Participant:
@@ -127,56 +187,66 @@ class Service:
 
     def join(self, participant: Participant) -> None:
         """Mark a participant as connected; the first time this makes it join."""
-        if not participant.joined:
-            participant.joined = True
-            participant.contact.post_event("participant.joined", sender=participant.signature)
+        if participant.joined:
+            return
+        participant.joined = True
+        contact = participant.contact
+        if participant.role == "AGENT":
+            contact.segments[-1].agent = participant
+            contact.segments[-1].agent_joined = self.clock.now()
+        contact.post_event("participant.joined", sender=participant.signature)
 
     def leave(self, participant: Participant) -> None:
         """Let a participant leave. The chat goes on without it, unless it is the customer's.
 
         Its tokens are refused from now on, while its websockets stay open until the chat ends.
         """
+        self._leave(participant)
         contact = participant.contact
-        participant.left = True
-        contact.post_event("participant.left", sender=participant.signature)
-        if participant is contact.participants[0]:
-            if self.settings.disconnect_flow_seconds:
-                self.clock.after(self.settings.disconnect_flow_seconds, self.end, contact)
-            else:
-                self.end(contact)
-
-    def end(self, contact: Contact) -> None:
-        """End a chat and close its websockets; nothing happens if it is over."""
-        if contact.ended:
+        if participant is not contact.customer:
             return
-        contact.post_event("chat.ended")
-        contact.ended = True
-        for socket in contact.sockets():
-            socket.connection.close(_NORMAL_CLOSURE)
+        for other in contact.present(*contact.options.leave_with_customer):
+            self._leave(other)
+        if self.settings.disconnect_flow_seconds:
+            self.clock.after(self.settings.disconnect_flow_seconds, self.end, contact)
+        else:
+            self.end(contact)
 
-    # --- Tokens ----------------------------------------------------------------------------------
+    def _leave(self, participant: Participant) -> None:
+        participant.left = True
+        participant.contact.post_event("participant.left", sender=participant.signature)
 
-    def by_participant_token(self, token: str | None) -> Participant:
-        """Return whose ParticipantToken this is.
+    def transfer(self, contact: Contact) -> None:
+        """Transfer a chat, which goes on as another contact of the same InitialContactId.
 
-        Raises:
-            Refusal: AccessDeniedException.
+        Its agents' and supervisors' part ends with ``transfer.succeeded``: they leave, and their
+        websockets are closed. Who takes over has to be added.
         """
-        participant = self._by_participant_token.get(token or "")
-        if participant is None:
-            raise Refusal("AccessDeniedException", "The participant token is not valid.")
-        return participant
+        contact.post_event("transfer.succeeded")
+        for participant in contact.present(*_STAFF):
+            self._leave(participant)
+            for socket in participant.sockets:
+                socket.subscribed = False
+                socket.connection.close(_NORMAL_CLOSURE)
+        now = self.clock.now()
+        contact.segments[-1].disconnected = now
+        contact.segments.append(Segment(now, "TRANSFER", previous=contact.id))
+        self._by_contact_id[contact.id] = contact
 
-    def by_connection_token(self, token: str | None) -> Participant:
-        """Return whose ConnectionToken this is.
+    def rename(self, participant: Participant, display_name: str) -> None:
+        """Let a participant go by another name."""
+        participant.display_name = display_name
+        participant.contact.post_event(
+            "participant.displayname.updated", sender=participant.signature
+        )
 
-        Raises:
-            Refusal: AccessDeniedException.
-        """
-        participant, expires = self._by_connection_token.get(token or "", (None, 0.0))
-        if participant is None or self.clock.now() > expires:
-            raise Refusal("AccessDeniedException", "The connection token is not valid.")
-        return participant
+    def idleness(self, contact: Contact) -> Idleness:
+        """Return what watches over a chat's idle participants."""
+        idleness = self._idleness.get(contact)
+        if idleness is None:
+            idleness = self._idleness[contact] = Idleness(contact, self.leave)
+            contact.at_end += [idleness.stop, lambda: self._idleness.pop(contact)]
+        return idleness
 
     def check_present(self, participant: Participant) -> None:
         """Check that a participant may still act.
@@ -185,29 +255,20 @@ class Service:
             Refusal: AccessDeniedException if its chat is over, it has left it, or it did not
                 connect in time.
         """
-        if participant.contact.ended:
-            raise Refusal("AccessDeniedException", "The chat has ended.")
+        self._check_running(participant.contact)
         if participant.left:
             raise Refusal("AccessDeniedException", "The participant has left the chat.")
         if not participant.joined and self.clock.now() > participant.connect_before:
             raise Refusal("AccessDeniedException", "The participant did not connect in time.")
 
-    def issue_connection_token(self, participant: Participant) -> tuple[str, float]:
-        """Return a new ConnectionToken and the time, in seconds, of its expiry."""
-        token = secrets.token_urlsafe(48)
-        expires = self.clock.now() + self.settings.connection_token_lifetime
-        self._by_connection_token[token] = (participant, expires)
-        return token, expires
+    def _check_running(self, contact: Contact) -> None:
+        # Timers stop while a machine sleeps, so the time is looked at, too.
+        if self.clock.now() > contact.ends_at:
+            self.end(contact)
+        if contact.ended:
+            raise Refusal("AccessDeniedException", "The chat has ended.")
 
     # --- Websockets ------------------------------------------------------------------------------
-
-    def issue_ticket(self, participant: Participant) -> tuple[str, float]:
-        """Return the secret of a new websocket URL and its ConnectionExpiry, in seconds."""
-        secret = secrets.token_urlsafe(48)
-        now = self.clock.now()
-        expires = now + self.settings.websocket_lifetime
-        self._tickets[secret] = _Ticket(participant, now + self.settings.url_lifetime, expires)
-        return secret, expires
 
     def open_socket(self, secret: str, connection: Connection) -> Socket:
         """Take a websocket whose upgrade presented the secret of a URL.
@@ -218,15 +279,13 @@ class Service:
                 documented, but not what happens beyond it: here the new one is refused, since a
                 client that rotates must not lose the socket it has.
         """
-        ticket = self._tickets.pop(secret, None)
-        now = self.clock.now()
-        if ticket is None or now > min(ticket.open_before, ticket.expires):
-            raise Refusal("AccessDeniedException", "The URL is not valid, or not any more.")
+        ticket = self.tokens.redeem(secret)
         participant = ticket.participant
         self.check_present(participant)
         if len(participant.sockets) >= self.settings.max_websockets:
             raise Refusal("AccessDeniedException", "The participant has too many websockets.")
-        cancel = self.clock.after(ticket.expires - now, connection.close, _GOING_AWAY)
+        remaining = ticket.expires - self.clock.now()
+        cancel = self.clock.after(remaining, connection.close, _GOING_AWAY)
         socket = Socket(participant, connection, cancel)
         participant.sockets.append(socket)
         return socket
@@ -247,5 +306,5 @@ class Service:
 
     def sockets(self, contact_id: str | None = None) -> list[Socket]:
         """Return the open websockets of a chat, or all of them."""
-        contacts = self.contacts.values() if contact_id is None else [self.contact(contact_id)]
-        return [socket for contact in contacts for socket in contact.sockets()]
+        chats = self._chats.values() if contact_id is None else [self.contact(contact_id)]
+        return [socket for chat in chats for socket in chat.sockets()]

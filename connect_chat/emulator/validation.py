@@ -117,16 +117,25 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Named members, of which some are required. Others than the named are ignored."""
+    """Named members, of which some are required. Others than the named are ignored.
+
+    Attributes:
+        members: Their shapes, by name.
+        required: The names of those that may not be missing.
+        union: Whether exactly one of them has to be there.
+    """
 
     members: Mapping[str, Shape]
     required: frozenset[str] = field(default_factory=frozenset)
+    union: bool = False
 
     def violations(self, value: object, path: str) -> Iterator[str]:
         """Yield what is wrong with ``value``, found at ``path``."""
         if not isinstance(value, Mapping):
             yield _violated(path, "be an object")
             return
+        if self.union and sum(value.get(name) is not None for name in self.members) != 1:
+            yield _violated(path, f"have exactly one of the members {', '.join(self.members)}")
         for name, shape in self.members.items():
             spelled = name[0].lower() + name[1:]
             inside = f"{path}.{spelled}" if path else spelled

@@ -43,6 +43,7 @@ def assert_same(ours: Shape, theirs: Any) -> None:
             }
             assert set(ours.members) == set(members)
             assert ours.required == set(theirs.required_members) & set(members)
+            assert ours.union == theirs.is_tagged_union
             for name, shape in members.items():
                 assert_same(ours.members[name], shape)
         case ListOf():

@@ -73,7 +73,18 @@ async def valid_members(rig: Rig, operation: str) -> dict[str, Any]:  # noqa: C9
                 "ContactId": chat.contact_id,
                 "ParticipantDetails": {"ParticipantRole": "CUSTOM_BOT", "DisplayName": "Bot"},
             }
-        case "StopContact":
+        case "UpdateParticipantRoleConfig":
+            idle = {
+                "ParticipantRole": "CUSTOMER",
+                "TimerType": "IDLE",
+                "TimerValue": {"ParticipantTimerDurationInMinutes": 2},
+            }
+            return {
+                "InstanceId": INSTANCE,
+                "ContactId": chat.contact_id,
+                "ChannelConfiguration": {"Chat": {"ParticipantTimerConfigList": [idle]}},
+            }
+        case "StopContact" | "DescribeContact":
             return {"InstanceId": INSTANCE, "ContactId": chat.contact_id}
     raise AssertionError(f"{operation} is new: say how it is called")
 
@@ -130,24 +141,17 @@ async def test_every_error_of_an_operation_can_be_asked_for(operation: Operation
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-async def test_an_input_outside_the_model_is_refused(operation: Operation) -> None:
-    """What the SDK would not send is answered with the service's validation error."""
-    invalid = "InvalidRequestException" if operation.name in CONTROL_PLANE else None
+async def test_a_body_that_is_no_json_object_is_refused(operation: Operation) -> None:
+    """It is answered with the service's validation error."""
+    invalid = (
+        "InvalidRequestException" if operation.name in CONTROL_PLANE else "ValidationException"
+    )
     async with running() as rig, http(rig.emulator.url) as web:
-        _, token = await rig.started()
-        for body in ("{", "[]", '{"MaxResults": "ten"}'):
-            path = operation.path.replace("{ViewToken}", "x" * 1001)
-            headers = {"X-Amz-Bearer": token}
-            answer = await web.request(operation.method, path, content=body, headers=headers)
-            if answer.status_code == 403:  # everything is optional, and the token of another kind
-                assert operation.name == "CreateParticipantConnection"
-            elif answer.status_code != 200:  # nothing of it is in the operation's input
-                assert answer.status_code == 400
-                code = answer.headers["x-amzn-ErrorType"].partition(":")[0]
-                assert code == (invalid or "ValidationException")
-                assert answer.json()["Message"]
-                continue
-            assert not operation.input.required
+        for body in ("{", "[]"):
+            answer = await web.request(operation.method, operation.path, content=body)
+            assert answer.status_code == 400
+            assert answer.headers["x-amzn-ErrorType"] == f"{invalid}:"
+            assert answer.json()["Message"]
 
 
 async def test_validation_says_every_member_that_is_wrong() -> None:
@@ -167,32 +171,6 @@ async def test_validation_says_every_member_that_is_wrong() -> None:
             "Value at 'clientToken' failed to satisfy constraint: "
             "Member must have length less than or equal to 500"
         )
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "at"),
-    [
-        ("connection", {"Type": []}, "type"),
-        ("connection", {"Type": ["SMOKE_SIGNALS"]}, "type.1.member"),
-        ("connection", {"Type": "WEBSOCKET"}, "type"),
-        ("connection", {"ConnectParticipant": "yes"}, "connectParticipant"),
-        ("transcript", {"MaxResults": 101}, "maxResults"),
-        ("transcript", {"MaxResults": True}, "maxResults"),
-        ("transcript", {"ScanDirection": "SIDEWAYS"}, "scanDirection"),
-        ("transcript", {"StartPosition": {"MostRecent": -1}}, "startPosition.mostRecent"),
-        ("transcript", {"StartPosition": []}, "startPosition"),
-        ("attachment", {"AttachmentId": 7}, "attachmentId"),
-        ("complete-attachment-upload", {"AttachmentIds": ["a", "b"], "ClientToken": "t"}, "attach"),
-    ],
-)
-async def test_validation_covers_every_kind_of_constraint(
-    path: str, body: Mapping[str, Any], at: str
-) -> None:
-    """Types, ranges, lengths and enums are checked, also inside of lists and structures."""
-    async with running() as rig, http(rig.emulator.url) as web:
-        answer = await web.post(f"/participant/{path}", json=body)
-        assert answer.status_code == 400
-        assert answer.json()["Message"].startswith(f"1 validation error detected: Value at '{at}")
 
 
 async def test_an_unknown_path_is_an_unknown_operation() -> None:
