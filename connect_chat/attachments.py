@@ -271,22 +271,18 @@ class Attachments:
 
 def _identified(attachment: AttachmentLike) -> tuple[str, str]:
     """Return an attachment's id and name."""
+    if isinstance(attachment, AttachmentMessage) and len(attachment.attachments) == 1:
+        attachment = attachment.attachments[0]
     match attachment:
         case str():
             return attachment, attachment
         case SentAttachment():
             return attachment.attachment_id, attachment.name
-        case AttachmentMessage(attachments=(only,)):
-            attachment = only
-        case AttachmentMessage():
-            raise InvalidRequestError(
-                "attachment",
-                "one of message.attachments, since the message does not have exactly one",
-                size=len(attachment.attachments),
-            )
-    if attachment.attachment_id is None:
-        raise InvalidRequestError("attachment", "one that the service gave an attachment_id")
-    return attachment.attachment_id, attachment.attachment_name or attachment.attachment_id
+        case Attachment(attachment_id=str(found), attachment_name=name):
+            return found, name or found
+    raise InvalidRequestError(
+        "attachment", "a message with one file, one of a message's attachments, or an id"
+    )
 
 
 def _until(answer: Response, expiry: datetime | None) -> Callable[[], bool]:
