@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from connect_chat.engine.commands import Position
+from connect_chat.engine.waiting import WaitingItems
 from connect_chat.items import AttachmentMessage, ChatEnded, Item
 
 __all__ = ["MEMORY", "Inbox", "identity"]
@@ -86,16 +87,15 @@ class Inbox:
         self._times = deque(read.values())
         self._trail: deque[tuple[datetime, str]] = deque(maxlen=_TRAIL)
         self._last = anchor.absolute_time if anchor else _BEGINNING
-        self._held: list[tuple[float, datetime, Item]] = []
-        self._held_ids: set[str] = set()
+        self._waiting = WaitingItems()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._waiting)
 
     @property
     def next_release(self) -> float | None:
         """When the earliest item that waits only for its turn may go, or None."""
-        return self._held[0][0] if self._held and not self.holding else None
+        return None if self.holding else self._waiting.next_release
 
     def number_of(self, item: Item) -> int | None:
         """Return an item's number in the order of delivery; None if it is not remembered.
@@ -157,12 +157,14 @@ class Inbox:
 
     def holds(self, item: Item) -> bool:
         """Whether the item, or a copy of it, waits here."""
-        return identity(item) in self._held_ids
+        return identity(item) in self._waiting
 
     def live(self, item: Item, now: float) -> Sequence[Item]:
         """Take an item from a socket; return what may be delivered because of it."""
         name = identity(item)
-        if name in self._held_ids or self.knows(item):
+        if name is not None and (
+            name in self._seen or name in self._waiting or self.forgotten(item)
+        ):
             self.duplicates += 1
             return ()
         if isinstance(item, ChatEnded):
@@ -170,23 +172,21 @@ class Inbox:
             self.end = self.end or item
             return ()
         time = item.absolute_time or self._last
-        if not self.holding and self._window == 0 and not self._held:
+        if self._window == 0 and not self.holding and not self._waiting:
             return (self._out(item, name, time),)
-        if name is not None:
-            self._held_ids.add(name)
-        self._held.append((now + self._window, time, item))
+        self._waiting.add(item, name, time, now + self._window)
         return ()
 
     def release(self, now: float) -> Sequence[Item]:
         """Return the items that have waited for an earlier one for long enough, in order."""
-        if self.holding or not self._held or self._held[0][0] > now:
+        if self.holding:
             return ()
-        until = max(time for at, time, _ in self._held if at <= now)
-        return self._deliver_held(until)
+        until = self._waiting.due(now)
+        return () if until is None else self._let_out(until)
 
     def flush(self) -> Sequence[Item]:
         """Return everything that waits, in order."""
-        return self._deliver_held(None)
+        return self._let_out(None)
 
     def merge(self, items: Sequence[Item]) -> Sequence[Item]:
         """Take items from the transcript, ascending; return them, and what waited among them.
@@ -207,17 +207,8 @@ class Inbox:
                 self.end = self.end or item
             else:
                 new.append((item.absolute_time or newest, item))
-        rest = []
-        for entry in self._held:
-            name = identity(entry[2])
-            if name is not None and name in names:
-                self._held_ids.discard(name)
-            elif entry[1] <= newest:
-                new.append(entry[1:])
-                self._held_ids.discard(name or "")
-            else:
-                rest.append(entry)
-        self._held = rest
+        self._waiting.drop(names)
+        new += [(time, item) for time, _, item in self._waiting.pop_until(newest)]
         new.sort(key=_time_of)
         return [self._out(item, identity(item), time) for time, item in new]
 
@@ -226,7 +217,7 @@ class Inbox:
         shown = set(shown)
         return any(
             item.in_transcript and item.id is not None and item.id not in shown
-            for _, _, item in self._held
+            for item in self._waiting
         )
 
     def move_anchor(self, position: Position) -> None:
@@ -234,19 +225,8 @@ class Inbox:
         if self.anchor is None or position.absolute_time >= self.anchor.absolute_time:
             self.anchor = position
 
-    def _deliver_held(self, until: datetime | None) -> Sequence[Item]:
-        if until is None:
-            ready, self._held = self._held, []
-        else:
-            ready = [entry for entry in self._held if entry[1] <= until]
-            self._held = [entry for entry in self._held if entry[1] > until]
-        ready.sort(key=_held_time_of)
-        out = []
-        for _, time, item in ready:
-            name = identity(item)
-            self._held_ids.discard(name or "")
-            out.append(self._out(item, name, time))
-        return out
+    def _let_out(self, until: datetime | None) -> Sequence[Item]:
+        return [self._out(item, name, time) for time, name, item in self._waiting.pop_until(until)]
 
     def _out(self, item: Item, name: str | None, time: datetime) -> Item:
         """Number an item, and remember it."""
@@ -277,7 +257,3 @@ class Inbox:
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:
     return entry[0]
-
-
-def _held_time_of(entry: tuple[float, datetime, Item]) -> datetime:
-    return entry[1]
