@@ -1,19 +1,24 @@
 # Every target sets up what it needs: a virtual environment in the checkout, installed once and
 # again whenever pyproject.toml changes. PYTHON and VENV choose another interpreter and place.
-PYTHON ?= python3
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# On all cores, but no more processes than the tests gain from.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types coverage format clean
 
 help: ## Say what each target does
+	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "connect-chat needs Python 3.11 or later; say which: make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo \
+		"connect-chat needs Python 3.11 or later; say where: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
@@ -22,7 +27,7 @@ demo: $(READY) ## Hold one chat on the embedded emulator, through a rotation and
 	@$(BIN)/connect-chat demo
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(READY) ## Check style, and that imports point one way
 	$(BIN)/ruff format --check .
@@ -33,7 +38,7 @@ types: $(READY) ## Check types, strictly
 	$(BIN)/mypy
 
 coverage: $(READY) ## Run the tests and report branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 format: $(READY) ## Put the code in order
 	$(BIN)/ruff check --fix .

@@ -24,8 +24,9 @@ __all__ = ["demo"]
 _CUSTOMER = "Ana"
 _AGENT = "Jane"
 _LONGEST = 30.0
-# Short enough to see a rotation, which comes after 4 to 5 s of it; the next would come too late.
-_WEBSOCKET_LIFETIME = 5.0
+# Short enough to see a rotation, which comes after four fifths of it, and long enough that the one
+# after the lost connection comes too late.
+_WEBSOCKET_LIFETIME = 6.0
 _OPTIONS = SessionOptions(rotation_jitter=0.0)
 
 _TRACKING = (
