@@ -75,7 +75,8 @@ def parse_frame(text: str | bytes) -> Frame:
     """
     try:
         frame = from_json(text)
-    except ValueError:
+    except (ValueError, TypeError):
+        # The latter for a str that no UTF-8 could have given: one with lone surrogates.
         return BadFrame("not JSON", damaged=True)
     topic = frame.get("topic") if isinstance(frame, dict) else None
     if topic == "aws/chat":

@@ -155,7 +155,7 @@ class Link:
             return False
         self._enter(LinkState.OPENING)
         self._tries += 1
-        timeout = min(self._options.open_timeout, self._url_dies_at - now + 10.0)
+        timeout = self._options.open_timeout
         self._emit(OpenSocket(self.id, self._url, timeout))
         # The shell keeps the timeout; this alarm is for a shell that doesn't.
         self._set("open", now + timeout + 1.0)

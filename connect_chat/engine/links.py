@@ -137,8 +137,8 @@ class Links:
         link = self.coming
         if link is None or link.id != request:
             return
-        self._cause = error
-        self._failed(link, "no connection was given", now, getattr(error, "retry_after", None))
+        retry_after = getattr(error, "retry_after", None)
+        self._failed(link, "no connection was given", now, cause=error, retry_after=retry_after)
 
     def awaits(self, request: int) -> bool:
         """Whether ``request`` is the connection being asked for."""
@@ -158,9 +158,9 @@ class Links:
         if link is None or link.state is not LinkState.OPENING:
             return
         self._emit(Trace("link.failed", {"link": number, "reason": reason}, "warning"))
-        self._cause = NotConnectedError(f"the websocket could not be opened: {reason}")
+        self._cause = cause = NotConnectedError(f"the websocket could not be opened: {reason}")
         if not link.not_opened(now, spent=spent):
-            self._failed(link, "its socket could not be opened", now)
+            self._failed(link, "its socket could not be opened", now, cause=cause)
 
     def closed(self, number: int, code: int | None, now: float) -> None:
         """Note that a socket is gone."""
@@ -230,6 +230,7 @@ class Links:
                 self._failed(link, "its socket did not open in time", now)
         elif alarm == "silence":
             self._emit(Trace("link.silent", {"link": number}, "warning"))
+            self._forget_failures(link, now)
             link.suspect()
             self._timers.cancel("rotate")
             self._missing(now)
@@ -322,8 +323,7 @@ class Links:
         elif link is self.current:
             self.current = None
             self._timers.cancel("rotate")
-            if link.live_at is not None and now - link.live_at >= _STABLE_AFTER:
-                self._backoff.reset()
+            self._forget_failures(link, now)
             self._missing(now)
 
     def _missing(self, now: float) -> None:
@@ -341,12 +341,24 @@ class Links:
             self._ask_after(now, None)
         self._watcher.link_lost(now)
 
-    def _failed(self, link: Link, why: str, now: float, retry_after: float | None = None) -> None:
+    def _forget_failures(self, link: Link, now: float) -> None:
+        """Begin anew with a link that fails after it was live for long."""
+        if link.live_at is not None and now - link.live_at >= _STABLE_AFTER:
+            self._backoff.reset()
+
+    def _failed(
+        self,
+        link: Link,
+        why: str,
+        now: float,
+        *,
+        cause: Exception | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         """Note that the coming link came to nothing."""
         link.close(why)
-        if link is not self.coming:
-            return
         self.coming = None
+        self._cause = cause or NotConnectedError(f"a websocket came to nothing: {why}")
         self._emit(Trace("connection.failed", {"link": link.id, "why": why}))
         self._ask_after(now, retry_after)
 

@@ -32,20 +32,18 @@ class Outbox:
 
     Attributes:
         current: The number of the call under way, or None.
+        paused: Whether it waits for a newer token to be repeated.
         results: Outcomes that nobody has fetched yet.
     """
 
     def __init__(self, emit: Callable[[Command], None], token: Callable[[], str | None]) -> None:
         self.current: int | None = None
+        self.paused = False
         self.results: list[CallResult] = []
         self._emit = emit
         self._token = token
         self._waiting: OrderedDict[int, Outgoing] = OrderedDict()
         self._repeated = False
-        self._paused = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     @property
     def said(self) -> Outgoing | None:
@@ -65,7 +63,7 @@ class Outbox:
     def pump(self) -> None:
         """Begin the next call, if there is a token and none is under way."""
         token = self._token()
-        if self.current is None and self._waiting and token is not None and not self._paused:
+        if self.current is None and self._waiting and token is not None:
             self.current = next(iter(self._waiting))
             self._repeated = False
             self._emit(CallService(self.current, token, self._waiting[self.current]))
@@ -74,16 +72,15 @@ class Outbox:
         """Wait for a newer token to repeat the call under way. False if it was repeated before."""
         if self._repeated:
             return False
-        self._repeated = self._paused = True
+        self._repeated = self.paused = True
         return True
 
     def resume(self) -> None:
         """Go on with a newer token."""
         token = self._token()
-        if self._paused and token is not None:
-            self._paused = False
-            if self.current is not None:
-                self._emit(CallService(self.current, token, self._waiting[self.current]))
+        if self.paused and self.current is not None and token is not None:
+            self.paused = False
+            self._emit(CallService(self.current, token, self._waiting[self.current]))
         self.pump()
 
     def finish(self, result: CallResult) -> None:
@@ -92,7 +89,7 @@ class Outbox:
             return
         del self._waiting[self.current]
         self.current = None
-        self._paused = False
+        self.paused = False
         self.results.append(result)
         self.pump()
 
@@ -100,8 +97,9 @@ class Outbox:
         """Fail every call that waits; the one under way too, unless it may still succeed."""
         for call in list(self._waiting):
             if call == self.current:
-                if but_current and not self._paused:
+                if but_current and not self.paused:
                     continue
                 self.current = None
+                self.paused = False
             del self._waiting[call]
             self.results.append(CallResult(call, error=error))

@@ -197,6 +197,7 @@ class Reader:
     def fail(self, error: Exception) -> None:
         """Hand out what is buffered, then nothing more."""
         self.failure = self.failure or error
+        self._stop()
 
     def close(self) -> None:
         """Stop catching up."""
@@ -319,7 +320,7 @@ class Reader:
         return True
 
     def _catch_up(self, now: float) -> None:
-        if self._since is None or self._request is not None or self._buffer:
+        if self._since is None or self._request is not None or self._buffer or self.failure:
             return
         if ("reader", self.id) in self._timers:
             return

@@ -11,16 +11,22 @@ same inputs give the same outputs, so a run can be replayed.
     state         meaning                                   left for
     ------------  ----------------------------------------  --------------------------------------
     NEW           not started                               CONNECTING `start`
-    CONNECTING    no link has been live yet                 CONNECTED subscribed · FAILED refused,
-                                                            or out of time · ENDED (resumed) 403
-    CONNECTED     a link is live                            RECONNECTING lost or silent
-    RECONNECTING  no link is live; calls go on              CONNECTED subscribed · FAILED out of
-                                                            time · ENDED 403
-    ENDED         the readers have the ChatEnded            (nothing)
-    FAILED        `error` says why; a snapshot is possible  (nothing)
+    CONNECTING    no link has been live yet                 CONNECTED subscribed · ENDED the chat
+                                                            is over · FAILED refused, or no success
+                                                            within `connect_timeout`
+    CONNECTED     a link is live                            RECONNECTING lost or silent · ENDED
+                                                            the chat is over · FAILED a defect
+    RECONNECTING  no link is live; calls go on              CONNECTED subscribed · ENDED the chat
+                                                            is over · FAILED no success within
+                                                            `give_up_after`
+    ENDED         the readers have the ChatEnded            (only CLOSED)
+    FAILED        `error` says why; a snapshot is possible  (only CLOSED)
     CLOSED        `close` was called                        (nothing)
 
-The last four but one may go to ENDED by ``chat.ended``, and all to CLOSED.
+Every state may go to CLOSED. `TRANSITIONS` is this table for the machine; a step that is not in
+it is a defect and raises. The chat is over when ``chat.ended`` has come, a connection is refused
+(403) to a chat that had one, an agent's part was transferred, or nothing was said for long after
+`DisconnectParticipant`.
 
 An item's way: frame or page → `Inbox` (once, in order) → told apart from our own → `Reader`.
 Calls go through the `Outbox`; sockets are kept by `Links`; what is missing is found by
@@ -85,7 +91,7 @@ from connect_chat.items import (
     Typing,
 )
 
-__all__ = ["SessionEngine", "SessionState"]
+__all__ = ["TRANSITIONS", "SessionEngine", "SessionState"]
 
 
 class SessionState(StrEnum):
@@ -100,7 +106,17 @@ class SessionState(StrEnum):
     CLOSED = "closed"
 
 
-_OVER = frozenset({SessionState.ENDED, SessionState.FAILED, SessionState.CLOSED})
+_S = SessionState
+TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
+    _S.NEW: frozenset({_S.CONNECTING, _S.CLOSED}),
+    _S.CONNECTING: frozenset({_S.CONNECTED, _S.ENDED, _S.FAILED, _S.CLOSED}),
+    _S.CONNECTED: frozenset({_S.RECONNECTING, _S.ENDED, _S.FAILED, _S.CLOSED}),
+    _S.RECONNECTING: frozenset({_S.CONNECTED, _S.ENDED, _S.FAILED, _S.CLOSED}),
+    _S.ENDED: frozenset({_S.CLOSED}),
+    _S.FAILED: frozenset({_S.CLOSED}),
+    _S.CLOSED: frozenset(),
+}
+_OVER = frozenset({_S.ENDED, _S.FAILED, _S.CLOSED})
 
 
 class SessionEngine:
@@ -324,12 +340,14 @@ class SessionEngine:
             case "release":
                 self._deliver(self.inbox.release(now), now)
                 self._plan_release()
+                self._check_end(now)
             case "stream":
                 self._mend_streams(now)
             case "delivered" | "read":
                 self.receipts.wake(alarm, now)
             case "echo":
                 self._hand_out(self.echoes.give_up_waiting(), now)
+                self._check_end(now)
             case "renew":
                 self._renew()
             case "leaving":
@@ -497,7 +515,7 @@ class SessionEngine:
         if self.polling is not None:
             self.polling.something_said(now)
         self.outbox.finish(CallResult(call, item_id, absolute_time))
-        self._hand_out(self.echoes.settle(), now)
+        self._settle_echoes(now)
         if said.operation == "DisconnectParticipant" and self.state not in _OVER:
             self._leaving = True
             self.timers.set("leaving", now + self._options.disconnect_timeout)
@@ -512,7 +530,7 @@ class SessionEngine:
         if _denied(error) and self.state is SessionState.ENDED:
             error = _ended()
         self.outbox.finish(CallResult(call, error=error))
-        self._hand_out(self.echoes.settle(), now)
+        self._settle_echoes(now)
 
     def file_announced(self, attachment_id: str) -> None:
         """Note the id of a file of ours, before anybody can be told of it."""
@@ -568,7 +586,7 @@ class SessionEngine:
         self._stop("closed")
         self.outbox.fail_all(NotConnectedError("the session is closed"), but_current=False)
         for reader in self.readers:
-            if not (over and reader.ready):
+            if reader.behind or not over:
                 reader.fail(
                     NotConnectedError(
                         "the session is closed: iterate inside `async with`, or resume it from a "
@@ -594,6 +612,9 @@ class SessionEngine:
         """A link has become the chat's."""
         self.connected_at = now
         self._enter(SessionState.CONNECTED)
+        if self.outbox.paused or self.credentials.token is None:
+            # A link that came back brings no token with it.
+            self._renew()
         if not continuous:
             self.recovery.begin(Look.GAP, now)
 
@@ -644,10 +665,19 @@ class SessionEngine:
         if not items:
             return
         self._hand_out(self.echoes.let_through(items), now)
-        if self.echoes.waiting and "echo" not in self.timers:
-            self.timers.set("echo", now + self._options.echo_wait)
+        self._bound_echo_wait(now)
         if self.state is SessionState.CONNECTED:
             self.recovery.audit_if_due(now)
+
+    def _settle_echoes(self, now: float) -> None:
+        """Let through what no longer has to wait, now that a call has ended."""
+        self._hand_out(self.echoes.settle(), now)
+        self._bound_echo_wait(now)
+        self._check_end(now)
+
+    def _bound_echo_wait(self, now: float) -> None:
+        if self.echoes.waiting and "echo" not in self.timers:
+            self.timers.set("echo", now + self._options.echo_wait)
 
     def _hand_out(self, items: Sequence[Item], now: float) -> None:
         for item in items:
@@ -664,7 +694,8 @@ class SessionEngine:
             if not shown.from_me:
                 self._notice(shown, now)
             if isinstance(item, TransferSucceeded) and self._only_our_part():
-                self._end_inferred(now)
+                # Whoever delivers checks for the end when it is done.
+                self._infer_end()
         if self._leaving and items:
             self.timers.set("leaving", now + self._options.disconnect_timeout)
 
@@ -714,6 +745,10 @@ class SessionEngine:
             self._conclude(now)
 
     def _end_inferred(self, now: float) -> None:
+        self._infer_end()
+        self._check_end(now)
+
+    def _infer_end(self) -> None:
         if self.inbox.end is None:
             self.inbox.end = ChatEnded(
                 type="EVENT",
@@ -721,7 +756,6 @@ class SessionEngine:
                 contact_id=self.contact_id,
                 inferred=True,
             )
-        self._check_end(now)
 
     def _conclude(self, now: float) -> None:
         end = self.inbox.end
@@ -766,9 +800,12 @@ class SessionEngine:
             raise NotConnectedError("the session is not open: send inside `async with`")
 
     def _enter(self, state: SessionState) -> None:
-        if state is not self.state:
-            self._trace("state", {"from": str(self.state), "to": str(state)})
-            self.state = state
+        if state is self.state:
+            return
+        if state not in TRANSITIONS[self.state]:
+            raise AssertionError(f"a session cannot go from {self.state.name} to {state.name}")
+        self._trace("state", {"from": str(self.state), "to": str(state)})
+        self.state = state
 
     def _trace(self, event: str, facts: dict[str, object], *, warning: bool = False) -> None:
         self._commands.append(Trace(event, facts, "warning" if warning else "info"))

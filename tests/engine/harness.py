@@ -52,7 +52,7 @@ from connect_chat.errors import (
     ThrottlingException,
     ValidationException,
 )
-from connect_chat.items import EVENT_PREFIX, ChatEnded, Item, parse_item
+from connect_chat.items import EVENT_PREFIX, Item, parse_item
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ME = "participant-me"
@@ -415,3 +415,20 @@ def replace(chat: Chat, link: str) -> list[str]:
     chat.granted(link)
     chat.opened(link)
     return chat.accepted(link)
+
+
+def documented_table(docstring: str) -> dict[str, set[str]]:
+    """Return a docstring's table of states: the states that each is left for, by their names."""
+    header, rows = re.findall(r"^ {4}state .*$", docstring, re.M)[0], {}
+    column = header.index("left for")
+    names = [line[4:column].split()[0] for line in re.findall(r"^ {4}[A-Z]+ .*$", docstring, re.M)]
+    state = None
+    for line in docstring.splitlines():
+        if (first := line[4:].split(" ")[0]) in names and line.startswith("    " + first):
+            state = first
+            rows[state] = ""
+        elif not line.startswith(" " * 17):
+            state = None
+        if state:
+            rows[state] += line[column:] + " "
+    return {state: set(re.findall(r"[A-Z]+", text)) & set(names) for state, text in rows.items()}
