@@ -315,3 +315,16 @@ async def test_what_progress_raises_ends_the_download(tmp_path: Path) -> None:
         with pytest.raises(LookupError, match="enough"):
             await rig.chat.download_attachment(await rig.sent(), tmp_path, progress=refuse)
     assert names(tmp_path) == []
+
+
+async def test_a_file_that_cannot_be_put_in_its_place_leaves_nothing(tmp_path: Path) -> None:
+    """Not even the name that was reserved for it."""
+
+    def take_away(received: int, total: int) -> None:
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+    async with running() as rig:
+        with pytest.raises(FileNotFoundError):
+            await rig.chat.download_attachment(await rig.sent(), tmp_path, progress=take_away)
+    assert names(tmp_path) == []

@@ -25,7 +25,7 @@ from connect_chat import (
     SessionOptions,
 )
 
-from .storage_proxy import Answer, Cut, Hold
+from .storage_proxy import Answer, Cut, Hasty, Hold
 from .support import DATA, EXPIRED, Rig, running
 
 
@@ -285,6 +285,22 @@ async def test_a_broken_upload_is_begun_anew(tmp_path: Path, after: int) -> None
         assert first == second
         assert rig.calls("StartAttachmentUpload") == rig.calls("CompleteAttachmentUpload") == 1
     assert said[-1] == len(DATA)
+
+
+async def test_an_answer_before_the_end_does_not_count() -> None:
+    """A storage that says yes before it has all bytes has not got the file."""
+    hasty = Hasty()
+
+    async def wait(sent: int, total: int) -> None:
+        if not hasty.done.is_set():
+            await hasty.done.wait()
+            await asyncio.sleep(0.1)  # until the connection's end has come here
+
+    async with running() as rig:
+        rig.proxy.faults.append(hasty)
+        await rig.chat.send_attachment(DATA, name="a.pdf", progress=wait)
+        assert len(rig.proxy.seen) == 2
+        assert await arrived(rig) == [DATA]
 
 
 async def test_a_storage_that_is_ill_is_tried_again() -> None:

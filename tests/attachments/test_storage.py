@@ -69,6 +69,18 @@ async def test_an_untrusted_storage_gets_nothing() -> None:
                 await client.storage.put(f"{emulator.url}/storage", {}, bytes_of_a_file(), 1)
 
 
+async def test_headers_that_cannot_be_sent_are_refused() -> None:
+    """Whoever named them, and without another attempt."""
+    async with (
+        Emulator() as emulator,
+        ParticipantClient(endpoint_url=emulator.url) as client,
+    ):
+        headers = {"x-amz-meta": "a\nb: c"}
+        with pytest.raises(TransferFailed, match="LocalProtocolError") as caught:
+            await client.storage.put(f"{emulator.url}/storage", headers, bytes_of_a_file(), 1)
+    assert not caught.value.repeatable
+
+
 async def test_a_closed_client_sends_no_files() -> None:
     """Nor opens connections for them."""
     client = ParticipantClient(endpoint_url="http://127.0.0.1:9")
