@@ -15,7 +15,7 @@ import connect_chat
 PROJECT = tomllib.loads(
     (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
 )["project"]
-EXTRAS = ("starlette", "uvicorn", "typer", "rich", "boto3", "botocore")
+EXTRAS = ("starlette", "uvicorn", "typer", "rich", "aiosqlite", "redis")
 
 
 def run_without_extras(code: str) -> subprocess.CompletedProcess[str]:
