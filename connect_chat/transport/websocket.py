@@ -8,6 +8,7 @@ without a task, a future or a switch in between.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,9 @@ __all__ = ["OpenFailed", "Socket", "open_socket"]
 _CLOSE_TIMEOUT = 1.0
 # Compression would cost each connection more memory than all the rest of a chat.
 _COMPRESSION = None
+# At DEBUG the library logs the URL and every frame, which are secrets here.
+_logger = logging.getLogger("connect_chat.websocket")
+_logger.setLevel(logging.INFO)
 
 
 class OpenFailed(Exception):
@@ -147,6 +151,7 @@ async def open_socket(
             open_timeout=timeout,
             ping_interval=None,
             compression=_COMPRESSION,
+            logger=_logger,
             user_agent_header=user_agent,
             **options,
         )

@@ -1,0 +1,1 @@
+"""ChatSession through its public names, over real sockets, at the emulator."""
