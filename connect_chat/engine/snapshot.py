@@ -15,8 +15,6 @@ from connect_chat.engine.reader import Reader
 
 __all__ = ["Snapshot", "participant_key", "take_snapshot"]
 
-_LISTED = 256
-
 
 class Snapshot(BaseModel):
     """Where a session stands, as a small value that another process can resume from.
@@ -38,7 +36,7 @@ class Snapshot(BaseModel):
         floor: Items up to this AbsoluteTime have been read, though their Ids are not listed.
         last_time: The AbsoluteTime of the newest item that has been read.
         seen: The Ids, from the anchor on, of items that have been read, with their AbsoluteTimes,
-            ascending: the newest 256, or all of them if something unread lies among the others.
+            ascending. A few hundred while the transcript can be read, 2048 at the most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -95,9 +93,10 @@ def take_snapshot(
     """Return where a reader stands: what it has handed out counts as read, nothing else does.
 
     The anchor is the inbox's, unless something unread lies before it. The identities of what has
-    been read from there on are listed, the newest of them if they are many; what is not listed
-    is covered by ``floor``, unless something unread lies below that. So is what lies before the
-    anchor, which may be read again where the service does not accept its Id any more.
+    been read from there on are all listed: a time up to which everything counts as read would
+    take in what a gap that is still open lacks. What lies before the anchor may be read again
+    where the service does not accept its Id any more, and is covered by ``floor``, unless
+    something unread lies below that.
     """
     unread, begins = reader.unread(echoes.waiting)
     anchor, floor = inbox.anchor, inbox.floor
@@ -109,10 +108,6 @@ def take_snapshot(
     if begins is not None and floor is not None:
         floor = min(floor, begins.absolute_time - timedelta(microseconds=1))
     read = sorted((time, name) for time, name in inbox.read_since(anchor) if name not in unread)
-    excess = read[:-_LISTED]
-    if excess and (begins is None or excess[-1][0] < begins.absolute_time):
-        read = read[-_LISTED:]
-        floor = excess[-1][0] if floor is None else max(floor, excess[-1][0])
     return Snapshot(
         participant_token=SecretStr(participant_token),
         connection_token=None if connection_token is None else SecretStr(connection_token),
