@@ -6,9 +6,11 @@ import asyncio
 import logging
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from connect_chat.errors import ConfigurationError
 
 __all__ = ["emulator"]
 
@@ -20,24 +22,45 @@ def emulator(
         Path | None, typer.Option(help="A certificate chain in PEM, for https and wss.")
     ] = None,
     ssl_keyfile: Annotated[Path | None, typer.Option(help="Its key in PEM.")] = None,
+    quotas: Annotated[
+        bool, typer.Option("--quotas", help="Throttle as the documented quotas do.")
+    ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="A web page that may use it, for example http://localhost:3000. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Emulate Amazon Connect chat; the first line of the output is the URL."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        asyncio.run(_serve(host, port, ssl_certfile, ssl_keyfile))
+        asyncio.run(
+            _serve(
+                host=host,
+                port=port,
+                ssl_certfile=ssl_certfile,
+                ssl_keyfile=ssl_keyfile,
+                quotas=quotas,
+                allow_origins=allow_origin or (),
+            )
+        )
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
     except OSError as error:
         typer.echo(f"The emulator cannot listen on {host}:{port}: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-async def _serve(host: str, port: int, certfile: Path | None, keyfile: Path | None) -> None:
-    from connect_chat.emulator import Emulator
+async def _serve(*, quotas: bool, **options: Any) -> None:
+    from connect_chat.emulator import Emulator, EmulatorSettings
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with Emulator(host, port, ssl_certfile=certfile, ssl_keyfile=keyfile) as running:
+    async with Emulator(settings=EmulatorSettings(quotas=quotas), **options) as running:
         print(running.url, flush=True)
         typer.echo(
             "Start a chat with StartChatContact there (any instance, flow and credentials), and "

@@ -19,7 +19,7 @@ from connect_chat.emulator.faults import Fault, Faults
 from connect_chat.emulator.model import Operation
 from connect_chat.emulator.refusal import STATUS, Refusal
 
-__all__ = ["Call", "Handler", "TooLargeError", "error_answer", "read_body", "routes"]
+__all__ = ["Call", "Handler", "TooLargeError", "drain_body", "error_answer", "read_body", "routes"]
 
 logger = logging.getLogger("connect_chat.emulator")
 
@@ -64,6 +64,19 @@ async def read_body(request: Request, most: int) -> bytes:
         if len(body) > most:
             raise TooLargeError
     return bytes(body)
+
+
+async def drain_body(request: Request, most: int) -> None:
+    """Read the body of a request and keep nothing of it.
+
+    Raises:
+        TooLargeError: It has more than ``most`` bytes; not all of it was read.
+    """
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise TooLargeError
 
 
 def routes(

@@ -143,9 +143,7 @@ class ControlPlane:
                 "InvalidRequestException",
                 "PersistentChat needs RehydrationType and SourceContactId.",
             )
-        contact = self._service.contact(source)
-        if not contact.ended:
-            raise Refusal("InvalidRequestException", "The chat to go on from has not ended.")
+        contact = self._service.ended_contact(source)
         if how == "FROM_SEGMENT":
             return str(source)
         if source != contact.initial_id:

@@ -7,14 +7,15 @@ stops an emulator per test.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from connect_chat.emulator.browsers import is_loopback
 from connect_chat.emulator.connections import HTTPConnection, WebSocketConnection
 
 __all__ = ["Listener"]
@@ -22,6 +23,16 @@ __all__ = ["Listener"]
 logger = logging.getLogger("connect_chat.emulator")
 
 _BACKLOG = 2048
+
+_MOST_FRAME_BYTES = 128 * 1024
+"""What API Gateway, which the real websockets end at, takes in one message."""
+
+
+class _HangUp(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
 
 
 class Listener:
@@ -33,6 +44,7 @@ class Listener:
         port: The port, or 0 for a free one.
         ssl_certfile: A certificate chain in PEM, for https and wss.
         ssl_keyfile: Its key, if it isn't in the same file.
+        max_connections: Open connections; more are hung up on.
 
     Attributes:
         url: Where it is reached, once it is open.
@@ -46,13 +58,16 @@ class Listener:
         port: int,
         ssl_certfile: str | os.PathLike[str] | None,
         ssl_keyfile: str | os.PathLike[str] | None,
+        max_connections: int,
     ) -> None:
         self._host = host
         self._port = port
+        self._max_connections = max_connections
         self._config = uvicorn.Config(
             app,
             http=HTTPConnection,
             ws=WebSocketConnection,
+            ws_max_size=_MOST_FRAME_BYTES,
             ws_ping_interval=None,  # the real gateway sends no pings of the protocol's own
             lifespan="off",
             log_config=None,
@@ -80,14 +95,16 @@ class Listener:
         )
         port = self._server.sockets[0].getsockname()[1]
         self.url = _url("https" if self._config.is_ssl else "http", self._host, port)
-        if not _is_loopback(self._host):
+        if not is_loopback(self._host):
             logger.warning(
                 "The emulator listens on %s: anybody who reaches this machine can use it, "
                 "and nothing is checked. Use 127.0.0.1 unless you mean that.",
                 self._host,
             )
 
-    def _accept(self) -> HTTPConnection:
+    def _accept(self) -> asyncio.Protocol:
+        if len(self._state.connections) >= self._max_connections:
+            return _HangUp()
         task = asyncio.current_task()
         if task is not None:  # asyncio accepts in a task, which waits for the TLS handshake
             self._accepting.add(task)
@@ -119,10 +136,3 @@ def _url(scheme: str, host: str, port: int) -> str:
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
         host = "::1" if host == "::" else "127.0.0.1"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

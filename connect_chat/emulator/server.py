@@ -13,10 +13,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
 
 from connect_chat.emulator.api import error_answer
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
+from connect_chat.emulator.browsers import BrowserGuard, check_origins, is_loopback
 from connect_chat.emulator.clock import Clock
 from connect_chat.emulator.contact import SYSTEM, ChatOptions
 from connect_chat.emulator.control_plane import ControlPlane
@@ -50,9 +52,12 @@ class Emulator:
         settings: Times and limits; the real service's if None.
         ssl_certfile: A certificate chain in PEM, for https and wss.
         ssl_keyfile: Its key, if it isn't in the same file.
+        allow_origins: Web pages that may use it from a browser, by origin, for example
+            ``http://localhost:3000``. Others are refused; what isn't a browser always may.
         clock: Returns the time in seconds since 1970, UTC.
 
     Raises:
+        ConfigurationError: An origin is not a scheme, a host and maybe a port.
         OSError: On entry, if it cannot listen there.
     """
 
@@ -64,8 +69,10 @@ class Emulator:
         settings: EmulatorSettings | None = None,
         ssl_certfile: str | os.PathLike[str] | None = None,
         ssl_keyfile: str | os.PathLike[str] | None = None,
+        allow_origins: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._allow_origins = check_origins(allow_origins)
         self._host = host
         self._port = port
         self._ssl_certfile = ssl_certfile
@@ -87,6 +94,7 @@ class Emulator:
             port=self._port,
             ssl_certfile=self._ssl_certfile,
             ssl_keyfile=self._ssl_keyfile,
+            max_connections=self._settings.max_connections,
         )
         await listener.open()
         self._listener = listener
@@ -104,7 +112,7 @@ class Emulator:
             await listener.close()
         self._clock.cancel_all()
 
-    def _application(self) -> Starlette:
+    def _application(self) -> ASGIApp:
         storage = Storage(self._settings, self._clock, self._attachments)
         participant_api = ParticipantApi(
             self._service,
@@ -120,7 +128,7 @@ class Emulator:
                 "UnknownOperationException", "There is no such operation.", clock=self._clock
             )
 
-        return Starlette(
+        application = Starlette(
             routes=[
                 *participant_api.routes(self._faults),
                 *ControlPlane(self._service).routes(self._faults),
@@ -128,6 +136,11 @@ class Emulator:
                 WebSocketRoute("/chat", Gateway(self._service)),
             ],
             exception_handlers={404: unknown_operation, 405: unknown_operation},
+        )
+        return BrowserGuard(
+            application,
+            allow_origins=self._allow_origins,
+            names_this_machine=is_loopback(self._host),
         )
 
     @property
@@ -165,6 +178,7 @@ class Emulator:
         Raises:
             Refusal: ValidationException for an initial message that is empty or too long,
                 ResourceNotFoundException if there is no contact to go on from,
+                InvalidRequestException if its chat is not over,
                 LimitExceededException or ThrottlingException if the emulator is full.
         """
         customer = self._service.start_chat(

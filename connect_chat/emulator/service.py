@@ -78,6 +78,18 @@ class Service:
         self._check_running(contact)
         return contact
 
+    def ended_contact(self, contact_id: str) -> Contact:
+        """Return a chat that is over.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is none, InvalidRequestException if it is
+                not over.
+        """
+        contact = self.contact(contact_id)
+        if not contact.ended:
+            raise Refusal("InvalidRequestException", "The chat to go on from has not ended.")
+        return contact
+
     def start_chat(
         self,
         options: ChatOptions,
@@ -95,7 +107,7 @@ class Service:
             rehydrated: A contact of a chat that is over, which this one goes on from.
 
         Raises:
-            Refusal: ResourceNotFoundException for an unknown contact to go on from,
+            Refusal: As `ended_contact` for the contact to go on from,
                 ValidationException for an initial message that the chat does not take,
                 LimitExceededException or ThrottlingException if the emulator is full.
         """
@@ -104,7 +116,7 @@ class Service:
         self._items.check()
         if initial_message is not None:
             check_message(options.content_types, *initial_message)
-        past = self.contact(rehydrated).transcript.until(rehydrated) if rehydrated else []
+        past = self.ended_contact(rehydrated).transcript.until(rehydrated) if rehydrated else []
         contact = Contact(
             self.clock,
             options,

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connect_chat.emulator.api import TooLargeError, read_body
+from connect_chat.emulator.api import TooLargeError, drain_body, read_body
 from connect_chat.emulator.attachments import Attachment, Attachments
 from connect_chat.emulator.clock import Clock
 from connect_chat.emulator.settings import EmulatorSettings
@@ -95,13 +95,21 @@ class Storage:
         return attachment
 
     async def _put(self, request: Request) -> Response:
+        attachment = self._uploadable(request)
         try:
-            # First, since a client that is refused in mid-upload may not see why.
-            body = await read_body(request, self._settings.attachment_max_bytes)
+            if isinstance(attachment, Response):
+                # Read to the end, since a client that is refused in mid-upload may not see why.
+                await drain_body(request, self._settings.attachment_max_bytes)
+                return attachment
+            attachment.data = await read_body(request, attachment.size)
         except TooLargeError:
             return self._error(400, "EntityTooLarge", "The upload exceeds the allowed size.")
         except ClientDisconnect:
             return Response()  # nobody is there to get it
+        return Response(headers=self._headers())
+
+    def _uploadable(self, request: Request) -> Attachment | Response:
+        """Return the file that a request may upload, or the answer that refuses it."""
         attachment = self._find(request, "PUT")
         if isinstance(attachment, Response):
             return attachment
@@ -112,8 +120,7 @@ class Storage:
             return self._error(403, "AccessDenied", "There are headers that were not signed.")
         if attachment.status is not None:
             return self._error(403, "AccessDenied", "The upload has been completed.")
-        attachment.data = body
-        return Response(headers=self._headers())
+        return attachment
 
     async def _get(self, request: Request) -> Response:
         attachment = self._find(request, "GET")
@@ -127,6 +134,8 @@ class Storage:
             "Accept-Ranges": "bytes",
             "ETag": etag,
             "Content-Type": attachment.content_type,
+            # The real one has an origin of its own; here, a file must not act in the emulator's.
+            "Content-Security-Policy": "sandbox",
             "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(attachment.name, '')}",
         }
         wanted = _RANGE.fullmatch(request.headers.get("range", ""))

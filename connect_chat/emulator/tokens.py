@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from connect_chat.emulator.clock import Clock
 from connect_chat.emulator.contact import Participant
@@ -13,8 +14,10 @@ from connect_chat.emulator.settings import EmulatorSettings
 
 __all__ = ["Ticket", "Tokens"]
 
-_MOST_PER_PARTICIPANT = 1000
-"""A participant's older connection tokens and URLs are forgotten, to bound memory."""
+_MOST_PER_PARTICIPANT = 100
+"""A participant's older connection tokens, and URLs, are forgotten, to bound memory."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,33 @@ class Ticket:
     expires: float
 
 
+class _Issued(Generic[T]):
+    """Secrets of one kind, and what each of them stands for."""
+
+    def __init__(self) -> None:
+        self._by_secret: dict[str, T] = {}
+        self._by_participant: dict[Participant, deque[str]] = {}
+
+    def issue(self, participant: Participant, meaning: T) -> str:
+        secret = secrets.token_urlsafe(48)
+        self._by_secret[secret] = meaning
+        issued = self._by_participant.setdefault(participant, deque())
+        issued.append(secret)
+        if len(issued) > _MOST_PER_PARTICIPANT:
+            self.take(issued.popleft())
+        return secret
+
+    def get(self, secret: str) -> T | None:
+        return self._by_secret.get(secret)
+
+    def take(self, secret: str) -> T | None:
+        return self._by_secret.pop(secret, None)
+
+    def forget(self, participant: Participant) -> None:
+        for secret in self._by_participant.pop(participant, ()):
+            self.take(secret)
+
+
 class Tokens:
     """Whose secret a secret is."""
 
@@ -39,20 +69,18 @@ class Tokens:
         self._settings = settings
         self._clock = clock
         self._participants: dict[str, Participant] = {}
-        self._connections: dict[str, tuple[Participant, float]] = {}
-        self._tickets: dict[str, Ticket] = {}
-        self._issued: dict[Participant, deque[str]] = {}
+        self._connections: _Issued[tuple[Participant, float]] = _Issued()
+        self._tickets: _Issued[Ticket] = _Issued()
 
     def admit(self, participant: Participant) -> None:
         """Let a participant in with its ParticipantToken."""
         self._participants[participant.token] = participant
-        self._issued[participant] = deque()
 
     def forget(self, participant: Participant) -> None:
         """Let a participant in no more."""
         self._participants.pop(participant.token, None)
-        for secret in self._issued.pop(participant, ()):
-            self._drop(secret)
+        self._connections.forget(participant)
+        self._tickets.forget(participant)
 
     def participant(self, token: str | None) -> Participant:
         """Return whose ParticipantToken this is.
@@ -71,25 +99,22 @@ class Tokens:
         Raises:
             Refusal: AccessDeniedException.
         """
-        participant, expires = self._connections.get(token or "", (None, 0.0))
+        participant, expires = self._connections.get(token or "") or (None, 0.0)
         if participant is None or self._clock.now() > expires:
             raise Refusal("AccessDeniedException", "The connection token is not valid.")
         return participant
 
     def issue_connection_token(self, participant: Participant) -> tuple[str, float]:
         """Return a new ConnectionToken and the time, in seconds, of its expiry."""
-        secret = self._new(participant)
         expires = self._clock.now() + self._settings.connection_token_lifetime
-        self._connections[secret] = (participant, expires)
-        return secret, expires
+        return self._connections.issue(participant, (participant, expires)), expires
 
     def issue_ticket(self, participant: Participant) -> tuple[str, float]:
         """Return the secret of a new websocket URL and its ConnectionExpiry, in seconds."""
-        secret = self._new(participant)
         now = self._clock.now()
         expires = now + self._settings.websocket_lifetime
-        self._tickets[secret] = Ticket(participant, now + self._settings.url_lifetime, expires)
-        return secret, expires
+        ticket = Ticket(participant, now + self._settings.url_lifetime, expires)
+        return self._tickets.issue(participant, ticket), expires
 
     def redeem(self, secret: str) -> Ticket:
         """Take the secret of a websocket URL, which is good for one websocket.
@@ -97,19 +122,7 @@ class Tokens:
         Raises:
             Refusal: AccessDeniedException if it is unknown, used or too old.
         """
-        ticket = self._tickets.pop(secret, None)
+        ticket = self._tickets.take(secret)
         if ticket is None or self._clock.now() > min(ticket.open_before, ticket.expires):
             raise Refusal("AccessDeniedException", "The URL is not valid, or not any more.")
         return ticket
-
-    def _new(self, participant: Participant) -> str:
-        secret = secrets.token_urlsafe(48)
-        issued = self._issued[participant]
-        issued.append(secret)
-        if len(issued) > _MOST_PER_PARTICIPANT:
-            self._drop(issued.popleft())
-        return secret
-
-    def _drop(self, secret: str) -> None:
-        self._connections.pop(secret, None)
-        self._tickets.pop(secret, None)

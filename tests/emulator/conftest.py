@@ -16,3 +16,13 @@ def samples() -> dict[str, dict[str, Any]]:
     """The published frames, by name."""
     lines = [json.loads(line) for line in SAMPLES.read_text(encoding="utf-8").splitlines()]
     return {line["name"]: line["frame"] for line in lines}
+
+
+@pytest.fixture(scope="session")
+def sample_items(samples: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The published Items, by name."""
+    return {
+        name: json.loads(frame["content"])
+        for name, frame in samples.items()
+        if frame.get("topic") == "aws/chat"
+    }

@@ -12,6 +12,12 @@ import pytest
 
 from .test_server import run_without
 
+START = {
+    "InstanceId": "instance",
+    "ContactFlowId": "flow",
+    "ParticipantDetails": {"DisplayName": "Ana"},
+}
+CONNECT = {"Type": ["CONNECTION_CREDENTIALS"]}
 COMMAND = [sys.executable, "-c", "from connect_chat.cli import main; main()", "emulator"]
 
 
@@ -32,6 +38,38 @@ def test_it_says_its_url_and_stops_cleanly(number: signal.Signals) -> None:
     assert (process.returncode, output) == (0, "")
     assert "StartChatContact" in errors
     assert "Traceback" not in errors
+
+
+def test_quotas_and_origins_are_options() -> None:
+    """With --quotas calls are throttled, with --allow-origin a page is let in."""
+    page = "http://localhost:3000"
+    options = ["--port", "0", "--quotas", "--allow-origin", page]
+    with subprocess.Popen(
+        [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            with httpx.Client(base_url=url, headers={"Origin": page}) as web:
+                started = web.put("/contact/chat", json=START)
+                assert started.headers["access-control-allow-origin"] == page
+                bearer = {"X-Amz-Bearer": started.json()["ParticipantToken"]}
+                statuses = {
+                    web.post("/participant/connection", headers=bearer, json=CONNECT).status_code
+                    for _ in range(30)
+                }
+        finally:
+            process.kill()
+    assert statuses == {200, 429}
+
+
+def test_an_origin_that_is_none_is_an_error_in_words() -> None:
+    """It says what one looks like and exits with 2, as for other wrong options."""
+    done = subprocess.run(
+        [*COMMAND, "--allow-origin", "*"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "http://localhost:3000" in done.stderr
 
 
 def test_a_port_in_use_is_an_error_in_words() -> None:

@@ -37,7 +37,7 @@ async def test_closing_is_prompt_whatever_is_going_on() -> None:
             address = httpx.URL(emulator.url)
             reader, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(
-                b"POST /participant/message HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+                b"POST /participant/message HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 9\r\n\r\n"
             )
             idle_reader, idle_writer = await asyncio.open_connection(address.host, address.port)
             await web.get("/")  # by now the server has seen the half request
@@ -138,10 +138,10 @@ async def test_urls_lead_back_the_way_the_client_came() -> None:
         chat = await rig.emulator.start_chat()
         reply = await web.post(
             "/participant/connection",
-            headers={"X-Amz-Bearer": chat.participant_token, "Host": "emulator.test:80"},
+            headers={"X-Amz-Bearer": chat.participant_token, "Host": "chat.localhost:80"},
             json={"Type": ["WEBSOCKET"]},
         )
-        assert reply.json()["Websocket"]["Url"].startswith("ws://emulator.test:80/")
+        assert reply.json()["Websocket"]["Url"].startswith("ws://chat.localhost:80/")
 
 
 async def test_listening_to_everybody_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
