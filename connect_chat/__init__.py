@@ -30,6 +30,7 @@ from connect_chat.errors import (
     ThrottlingException,
     ValidationException,
 )
+from connect_chat.export import TranscriptFormat, export_transcript
 from connect_chat.hub import ChatHub, HubStats
 from connect_chat.interactive import (
     Carousel,
@@ -228,6 +229,7 @@ __all__ = [
     "TimePicker",
     "TimeSlot",
     "Trace",
+    "TranscriptFormat",
     "TransferFailed",
     "TransferSucceeded",
     "Typing",
@@ -244,6 +246,7 @@ __all__ = [
     "Websocket",
     "WorkflowCancelled",
     "__version__",
+    "export_transcript",
     "parse_item",
     "parse_template",
 ]

@@ -47,6 +47,6 @@ def json_object(text: str | None) -> dict[str, Any] | None:
     """Return the JSON object that a content is, or None if it is none."""
     try:
         value = from_json(text or "")
-    except ValueError:
+    except (TypeError, ValueError):  # TypeError: the text holds half a character
         return None
     return value if isinstance(value, dict) else None

@@ -72,3 +72,21 @@ async def test_the_echo_bot_takes_part_in_the_chat_of_a_token() -> None:
         if item["Type"] == "MESSAGE" and item["ParticipantRole"] == "CUSTOMER"
     ]
     assert answers == ["You said: Hello"]
+
+
+def test_the_interactive_bot_finds_its_way() -> None:
+    """By itself it meets a flow, and answers each of its menus as a widget would."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "interactive_bot.py"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        'Answered with {"templateIdentifier":"ca","listTitle":"California",'
+        '"selectionText":"Book flights"}\n'
+        "Answered with 2026-10-31T17:00+00:00\n"
+        "Answered with Very good\n"
+    )

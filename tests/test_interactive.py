@@ -172,7 +172,7 @@ def test_an_unknown_template_stays_readable():
     assert unknown.view_token is None
 
 
-@pytest.mark.parametrize("content", ["", "no JSON", "[]", '"ListPicker"', "{" * 10_000])
+@pytest.mark.parametrize("content", ["", "no JSON", "\ud800", "[]", '"ListPicker"', "{" * 10_000])
 def test_a_content_that_is_no_object_has_no_template(content):
     """And costs nothing else."""
     assert message(content).template is None

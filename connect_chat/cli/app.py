@@ -6,6 +6,7 @@ import typer
 
 from connect_chat.cli.demo import demo
 from connect_chat.cli.emulator import emulator
+from connect_chat.cli.transcript import transcript
 
 __all__ = ["app"]
 
@@ -19,3 +20,4 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(emulator)
+app.add_typer(transcript, name="transcript")
