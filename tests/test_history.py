@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from connect_chat import (
@@ -132,15 +133,28 @@ async def test_a_page_token_that_has_expired_is_got_over() -> None:
         assert len({item.id for item in items}) == len(items)
 
 
+class NoSecondPage(httpx.AsyncHTTPTransport):
+    """Connections to a service for which every NextToken has expired."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.ByteStream)
+        if any([b"NextToken" in piece async for piece in request.stream]):
+            return httpx.Response(400, json={"__type": "ValidationException"})
+        return await super().handle_async_request(request)
+
+
 async def test_a_page_that_is_refused_again_is_an_error() -> None:
     """The walk does not begin anew for ever."""
-    async with running() as rig:
+    async with running() as rig, NoSecondPage() as transport:
         await rig.say(*"abcdef")
-        items = rig.chat.history(page_size=2)
-        await anext(items)
-        rig.emulator.fail_next("GetTranscript", "ValidationException", count=2)
-        with pytest.raises(ValidationException):
-            [item async for item in items]
+        async with (
+            ParticipantClient(endpoint_url=rig.emulator.url, http=transport) as client,
+            ChatSession(rig.started.participant_token, client=client) as chat,
+        ):
+            history = chat.history(page_size=2)
+            assert said([await anext(history), await anext(history)]) == "fe"
+            with pytest.raises(ValidationException):
+                await anext(history)
 
 
 async def test_a_token_that_is_refused_is_renewed() -> None:

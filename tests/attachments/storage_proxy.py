@@ -28,13 +28,6 @@ class Answer:
     body: bytes = b""
 
 
-@dataclass
-class Hasty:
-    """Answer that all is well without reading the file, and reset the connection."""
-
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 @dataclass(frozen=True)
 class Cut:
     """Reset the connection after so many bytes of the file."""
@@ -50,7 +43,7 @@ class Hold:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-Fault = Answer | Hasty | Cut | Hold
+Fault = Answer | Cut | Hold
 
 
 @dataclass(frozen=True)
@@ -116,11 +109,6 @@ class StorageProxy:
         seen = _parse(head)
         self.seen.append(seen)
         fault = self.faults.popleft() if self.faults else None
-        if isinstance(fault, Hasty):
-            back.write(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n")
-            await back.drain()
-            fault.done.set()
-            await _spoil(fault, back)
         match = _LENGTH.search(head)
         length = int(match[1]) if match else 0
         if isinstance(fault, Answer):

@@ -25,7 +25,7 @@ from connect_chat import (
     SessionOptions,
 )
 
-from .storage_proxy import Answer, Cut, Hasty, Hold
+from .storage_proxy import Answer, Cut, Hold
 from .support import DATA, EXPIRED, Rig, running
 
 
@@ -287,22 +287,6 @@ async def test_a_broken_upload_is_begun_anew(tmp_path: Path, after: int) -> None
     assert said[-1] == len(DATA)
 
 
-async def test_an_answer_before_the_end_does_not_count() -> None:
-    """A storage that says yes before it has all bytes has not got the file."""
-    hasty = Hasty()
-
-    async def wait(sent: int, total: int) -> None:
-        if not hasty.done.is_set():
-            await hasty.done.wait()
-            await asyncio.sleep(0.1)  # until the connection's end has come here
-
-    async with running() as rig:
-        rig.proxy.faults.append(hasty)
-        await rig.chat.send_attachment(DATA, name="a.pdf", progress=wait)
-        assert len(rig.proxy.seen) == 2
-        assert await arrived(rig) == [DATA]
-
-
 async def test_a_storage_that_is_ill_is_tried_again() -> None:
     """Answers of 5xx and 429 pass by."""
     async with running() as rig:
@@ -371,7 +355,7 @@ async def test_redirects_are_refused(status: int) -> None:
     async with running() as rig:
         rig.proxy.faults.append(Answer(status, {"location": rig.proxy.url + "/storage/elsewhere"}))
         with pytest.raises(AttachmentError, match="redirects"):
-            await rig.chat.send_attachment(DATA, name="a.pdf")
+            await rig.chat.send_attachment(pieces(), name="a.pdf", size=len(DATA))
         assert len(rig.proxy.seen) == 1
         assert rig.attachments() == []
 

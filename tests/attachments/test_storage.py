@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator
 
+import httpx
 import pytest
 import trustme
 
@@ -67,6 +68,22 @@ async def test_an_untrusted_storage_gets_nothing() -> None:
         ):
             with pytest.raises(TransferFailed, match="certificate verify failed"):
                 await client.storage.put(f"{emulator.url}/storage", {}, bytes_of_a_file(), 1)
+
+
+class Hasty(httpx.AsyncBaseTransport):
+    """Connections on which the answer comes before the request has been sent."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+
+async def test_an_answer_before_the_end_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that says yes before it has all bytes has not got the file."""
+    monkeypatch.setattr("connect_chat.transport.storage.open_pool", lambda *_, **__: Hasty())
+    async with ParticipantClient(endpoint_url="http://127.0.0.1:9") as client:
+        with pytest.raises(TransferFailed, match="before all was sent") as caught:
+            await client.storage.put("http://127.0.0.1:9/", {}, bytes_of_a_file(), 1)
+    assert caught.value.repeatable
 
 
 async def test_headers_that_cannot_be_sent_are_refused() -> None:
