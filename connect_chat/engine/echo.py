@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from connect_chat.engine.commands import Outgoing
 from connect_chat.items import Item, Message, Receipt
@@ -18,6 +19,7 @@ from connect_chat.items import Item, Message, Receipt
 __all__ = ["EchoGate"]
 
 _REMEMBERED = 256
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class EchoGate:
@@ -69,7 +71,14 @@ class EchoGate:
         if not self.waiting and self.participant_id is not None:
             return items
         self.waiting.extend(items)
+        self.waiting.sort(key=_time_of)
         return self.settle()
+
+    def learn(self, items: Sequence[Item]) -> None:
+        """Look for our first echo in what has just come in, long before it may be let through."""
+        if self.participant_id is None and self._sent:
+            for item in items:
+                self.is_mine(item)
 
     def settle(self) -> Sequence[Item]:
         """Return the items that need not wait any more, in order."""
@@ -110,3 +119,7 @@ class EchoGate:
             and item.id not in self._sent
             and self._said() is not None
         )
+
+
+def _time_of(item: Item) -> datetime:
+    return item.absolute_time or _BEGINNING

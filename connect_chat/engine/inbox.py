@@ -5,16 +5,22 @@ from the transcript. The inbox lets each through once.
 
 Why bounded memory is enough
 ----------------------------
-Each delivered Id is remembered, up to `MEMORY` of them, oldest forgotten first. A copy of a
-forgotten item can come back from two places:
+Each delivered Id is remembered. Beyond `MEMORY` of them, those are forgotten that lie at or
+before the `anchor`, of which everything is known to be delivered; `floor` is the latest
+AbsoluteTime of any that was. A copy of a forgotten item can come back from two places:
 
-- The transcript. Reads begin at the `anchor`, an item that is itself among the remembered ones
-  (it is moved up when it would be forgotten), or, where the service no longer accepts that
-  position, at a time. Everything forgotten lies before it or at a time not after `floor`.
-- A socket. `floor` is the latest AbsoluteTime of any forgotten item. An unknown item that is not
-  newer than that is taken for a copy and dropped. It would have to be a new item that arrives
-  behind `MEMORY` newer ones; an instance's quota of 10 messages a second makes that more than
-  three minutes, longer than a transcript or a frame was ever seen to lag.
+- The transcript. Reads begin at the anchor or, where the service no longer accepts that
+  position, at an earlier time.
+- A socket, however late.
+
+Either way it is not newer than the floor, and an unknown item that is not newer than the floor
+is taken for a copy and dropped. It cannot be an item that is missing, since those lie after the
+anchor: only a complete stretch of the transcript moves it (see `recovery.py`).
+
+So what is remembered is bounded by what is delivered between two such reads. They follow each
+other by number and by time as long as the transcript can be read. If it cannot, `MOST` is the
+bound: the oldest are forgotten then, and the anchor moves up to them. That takes an hour without
+one readable page at an instance's whole quota of 10 messages a second.
 """
 
 from __future__ import annotations
@@ -30,9 +36,11 @@ from connect_chat.items import AttachmentMessage, ChatEnded, Item
 __all__ = ["MEMORY", "Inbox", "identity"]
 
 MEMORY = 2048
-"""How many delivered Ids are remembered."""
+"""How many delivered Ids are remembered, unless more lie after the anchor."""
 
-_TRAIL = MEMORY // 2
+MOST = 16 * MEMORY
+"""How many are remembered at the very most."""
+
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -85,7 +93,6 @@ class Inbox:
         read = dict(seen)
         self._seen: dict[str, int] = dict.fromkeys(read, 0)
         self._times = deque(read.values())
-        self._trail: deque[tuple[datetime, str]] = deque(maxlen=_TRAIL)
         self._last = anchor.absolute_time if anchor else _BEGINNING
         self._waiting = WaitingItems()
 
@@ -233,26 +240,36 @@ class Inbox:
         self.delivered += 1
         if name is not None:
             if len(self._seen) >= MEMORY:
-                self._forget()
+                self._forget_one()
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
             self._times.append(time)
-        if time < self._last:
-            return item
-        self._last = time
-        if item.in_transcript and item.id is not None:
-            trail = self._trail
-            if len(trail) == _TRAIL and (
-                self.anchor is None or self.anchor.absolute_time < trail[0][0]
-            ):
-                self.anchor = Position(trail[0][1], trail[0][0])
-            trail.append((time, item.id))
+        if time > self._last:
+            self._last = time
         return item
 
-    def _forget(self) -> None:
-        del self._seen[next(iter(self._seen))]
-        time = self._times.popleft()
-        if self.floor is None or time > self.floor:
-            self.floor = time
+    def _forget_one(self) -> None:
+        """Forget the item that was delivered first, if it lies at or before the anchor.
+
+        One that doesn't is put behind the others, so that it does not stand in their way; two
+        are looked at for each that comes in, so that they cannot pile up behind it.
+        """
+        for _ in range(2):
+            name = next(iter(self._seen))
+            time = self._times[0]
+            settled = self.anchor is not None and time <= self.anchor.absolute_time
+            if not settled and len(self._seen) >= MOST:
+                self.anchor = Position(name, time)
+                settled = True
+            number = self._seen.pop(name)
+            self._times.popleft()
+            if settled:
+                if self.floor is None or time > self.floor:
+                    self.floor = time
+                if len(self._seen) < MEMORY:
+                    return
+            else:
+                self._seen[name] = number
+                self._times.append(time)
 
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:

@@ -31,6 +31,8 @@ __all__ = ["Reader"]
 # Passes that bring nothing, with growing pauses, until what is lacking counts as not kept by the
 # transcript after all.
 _PASSES = 8
+# Between two passes, at least; a busy chat whose transcript lags has something new for each.
+_PAUSE = 2.0
 
 
 class Reader:
@@ -235,7 +237,7 @@ class Reader:
         self._passes += 1
         if tail is None or (lacking and self._passes < _PASSES):
             # Said while the tail was full, or not yet in the transcript.
-            self._timers.set(("reader", self.id), now + self._backoff.next())
+            self._timers.set(("reader", self.id), now + _PAUSE + self._backoff.next())
             return
         for item in tail:
             if (identity(item) or "") not in self._had:
@@ -277,7 +279,8 @@ class Reader:
 
     def _fall_behind(self, item: Item) -> None:
         self.catchups += 1
-        self._since = abs(self._inbox.number_of(item) or self._inbox.delivered)
+        # What has no number of its own (updates) came after all that has one.
+        self._since = abs(self._inbox.number_of(item) or self._inbox.delivered + 1)
         self._floor = self._inbox.floor
         self._shown = self._newest
         self._note_evading(item)

@@ -120,9 +120,14 @@ class Reading:
             return False
         return True
 
+    def rest(self) -> Sequence[Item]:
+        """Return what a walk backward has kept so far, ascending; it will not be finished."""
+        kept, self._backward = self._backward, []
+        return kept
+
     @property
     def verified(self) -> Position | None:
-        """The newest item up to which nothing can be missing, once the read is done.
+        """The newest item up to which nothing can be missing, as far as the read has come.
 
         An item that the lagging transcript did not show yet was said no longer ago than it
         lags, hence after the newest item that it did show, less the overlap.

@@ -14,8 +14,8 @@ Four kinds of look at the transcript, in falling urgency:
   whatever a socket dropped without a sign is found, sooner or later, before the anchor passes it.
 - A *poll*: like an audit, but the only way that items arrive; see `polling.py`.
 
-The anchor is moved to the newest item shown by a complete read, less the overlap (see
-`Reading.verified`): never past a place where something may still be missing.
+The anchor is moved to the newest item that a read without a break has shown, less the overlap
+(see `Reading.verified`): never past a place where something may still be missing.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Recovery:
             # Said after the transcript was read, what is missing now may lag beyond the last look.
             self._again = self._again or look is Look.DOUBT
             return
-        self._stop()
+        goes_on = look is Look.FINAL and self._reading is not None
+        if not goes_on:
+            self._stop()
         self._again = False
         self.look = look
         self._relooks = []
@@ -124,7 +126,9 @@ class Recovery:
             wait = self._options.merge_wait
             self._relooks = [at for at in self._options.relooks if at <= wait]
         self._emit(Trace("recovery.begin", {"look": look.name.lower()}, "debug"))
-        self._read(now)
+        if not goes_on:
+            # A read that is under way may be the last that the service allows.
+            self._read(now)
 
     def audit_if_due(self, now: float) -> None:
         """Compare with the transcript when enough has been delivered since the last time."""
@@ -157,6 +161,9 @@ class Recovery:
             return
         self._request = None
         found = self._inbox.merge(reading.page(items, next_token))
+        verified = reading.verified
+        if verified is not None:
+            self._inbox.move_anchor(verified)
         if found:
             self._backoff.reset()
             if self._inbox.holding and "merge" in self._timers:
@@ -245,9 +252,6 @@ class Recovery:
         """Decide what a complete read means."""
         self._reading = None
         self._backoff.reset()
-        verified = reading.verified
-        if verified is not None:
-            self._inbox.move_anchor(verified)
         self._last_audit = now
         self._audited = self._inbox.delivered
         if (
@@ -294,7 +298,9 @@ class Recovery:
             self._deliver(self._inbox.release(now), now)
 
     def _finish(self, now: float) -> None:
-        """End the last look."""
+        """End the last look, with what an unfinished walk backward has found."""
+        if self._reading is not None:
+            self._deliver(self._inbox.merge(self._reading.rest()), now)
         self.stop()
         self.look = Look.NONE
         self._inbox.holding = False

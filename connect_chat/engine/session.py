@@ -351,7 +351,11 @@ class SessionEngine:
             case "renew":
                 self._renew()
             case "leaving":
-                self._end_inferred(now)
+                if self.connection.live:
+                    self._end_inferred(now)
+                else:
+                    # The flow cannot be heard; how long it may not be is bounded elsewhere.
+                    self.timers.set("leaving", now + self._options.disconnect_timeout)
 
     def connection_granted(self, request: int, grant: Grant, now: float) -> None:
         """Take what CreateParticipantConnection gave."""
@@ -407,6 +411,7 @@ class SessionEngine:
             return
         frame = parse_frame(text)
         if isinstance(frame, Item):
+            self.echoes.learn((frame,))
             if isinstance(frame, Message) and frame.streaming:
                 self._piece(frame, now)
                 return
@@ -433,6 +438,7 @@ class SessionEngine:
         """Take a page of the transcript."""
         for item in items:
             self.files.seen(item)
+        self.echoes.learn(items)
         if self.beginning.awaits(request):
             held = self.beginning.found(items)
             if held is not None:
