@@ -248,6 +248,14 @@ def test_what_says_nothing_to_a_reader_is_left_out(name):
     assert export([event(name)]) == export([])
 
 
+def test_what_has_no_time_is_told_without():
+    """Any field of an item may be missing."""
+    nowhen = [item("Hi", at="some day"), event("chat.ended", at="some day")]
+    assert "<time" not in export(nowhen)
+    written = export(nowhen, format="markdown")
+    assert "**Ana** (Customer)\n\n> Hi\n\n*The chat ended*\n\n---\n\n1 message\n" in written
+
+
 def test_files_are_listed():
     """By name and type, with what the scan said if that is not approval."""
     page = _Page(

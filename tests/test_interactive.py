@@ -219,6 +219,19 @@ def test_nothing_that_is_received_raises(name, content, data, elements):
             assert parse_template(json.dumps(raw)).raw == raw
 
 
+@pytest.mark.parametrize("kind", [Element, ListPicker, Carousel])
+def test_what_is_no_object_is_no_part(kind):
+    """Parts are read by themselves, too."""
+    assert kind.parse(["title"]) is None
+
+
+def test_choices_are_listed():
+    """The appointments of a time picker, the elements of all of a carousel's panels."""
+    assert sample("time picker").choices == sample("time picker").template.timeslots
+    titles = [element.title for element in sample("carousel").choices]
+    assert titles == ["Book flights", "Book hotels"]
+
+
 def test_a_repr_shows_nothing_of_what_was_said():
     """Nor the token of a view."""
     for name in ("list picker", "carousel", "time picker", "view"):
@@ -287,6 +300,14 @@ def test_a_carousel_whose_panels_offer_the_same_needs_to_know_which():
     for choice, name in [(0, "north"), (3, "south"), (south.elements[1], "south")]:
         assert json.loads(received.choose(choice).content)["templateIdentifier"] == name
     assert json.loads(received.choose(1, panel=north).content)["selectionText"] == "Pear"
+
+
+def test_a_panel_without_an_identifier_is_answered_without():
+    """It is malformed, but what it offers can still be chosen."""
+    picker = {"templateType": "Panel", "data": {"content": {"elements": [{"title": "Apple"}]}}}
+    content = {"templateType": "Carousel", "data": {"content": {"elements": [picker]}}}
+    answer = message(content).choose("Apple")
+    assert json.loads(answer.content) == {"listTitle": "", "selectionText": "Apple"}
 
 
 def test_panels_of_one_title_are_told_apart_by_identifier():
