@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect_chat.engine.commands import Position
-from connect_chat.engine.inbox import MEMORY, Inbox, identity
+from connect_chat.engine.inbox import MEMORY, MOST, Inbox, identity
 
 from .harness import AGENT, at, item, names, prop
 
@@ -188,33 +188,51 @@ class TestMemory:
 
     def test_what_is_forgotten_is_below_the_floor_and_stays_out(self):
         """Neither a socket nor the transcript can bring it back."""
-        inbox = Inbox(0.0)
-        said = [f"m{second}" for second in range(MEMORY + 500)]
-        assert live(inbox, *said) == said
-        assert inbox.floor == at(499)
+        inbox, said = Inbox(0.0), [f"m{second}" for second in range(3 * MEMORY)]
+        for name in said:
+            assert live(inbox, name) == [name]
+            inbox.move_anchor(Position(name, item(name).absolute_time))
+        assert len(inbox.since(0)) == MEMORY
+        assert inbox.floor == at(2 * MEMORY - 1)
         assert live(inbox, *said) == []
         assert merge(inbox, *said) == []
-        assert len(inbox.since(0)) == MEMORY
+
+    def test_nothing_is_forgotten_that_lies_after_the_anchor(self):
+        """What a gap lacks must not be taken for a copy of what came after it."""
+        inbox, said = Inbox(0.0), [f"m{second}" for second in range(10, MEMORY + 1000)]
+        live(inbox, "m1", *said)
+        inbox.move_anchor(Position("m1", at(1)))
+        assert merge(inbox, "m1", "m5", *said) == ["m5"]
+
+    def test_once_the_anchor_moves_memory_shrinks_again(self):
+        inbox, said = Inbox(0.0), [f"m{second}" for second in range(MEMORY + 1000)]
+        live(inbox, *said)
+        assert len(inbox.since(0)) > MEMORY
+        inbox.move_anchor(Position(said[-1], item(said[-1]).absolute_time))
+        live(inbox, *(f"m{second}" for second in range(9000, 10_500)))
+        assert len(inbox.since(0)) <= MEMORY
+
+    def test_a_transcript_that_cannot_be_read_for_very_long_ends_that(self):
+        """Then the anchor moves up without it, and memory stays bounded."""
+        inbox = Inbox(0.0)
+        for second in range(MOST + 100):
+            live(inbox, f"m{second}")
+        assert len(inbox.since(0)) <= MOST
+        assert inbox.floor <= inbox.anchor.absolute_time
+        assert live(inbox, "m0", "m5", f"m{MOST}") == []
 
     def test_the_floor_is_the_latest_time_that_was_forgotten(self):
         """Forgetting a late item does not lower it."""
         inbox = Inbox(0.0)
-        live(inbox, "m9000", "m1", *(f"m{second}" for second in range(9001, 9001 + MEMORY)))
+        live(inbox, "m9000", "m1")
+        inbox.move_anchor(Position("m9000", at(9000)))
+        live(inbox, *(f"m{second}" for second in range(9001, 9001 + MEMORY)))
         assert inbox.floor == at(9000)
         assert inbox.forgotten(item("m9000"))
         assert not inbox.forgotten(item("m9001"))
         assert not inbox.forgotten(item("m1", AbsoluteTime=None))
         assert not inbox.forgotten(item("m9000"), after=at(9000))
         assert inbox.forgotten(item("m9000"), after=at(8999))
-
-    def test_the_anchor_is_moved_up_before_it_would_be_forgotten(self):
-        """Reads begin at an item that is remembered, so that they repeat nothing."""
-        inbox = Inbox(0.0)
-        for second in range(3 * MEMORY):
-            live(inbox, f"m{second}")
-            if inbox.anchor is not None:
-                assert inbox.number_of(item(inbox.anchor.id)) is not None
-        assert inbox.anchor.absolute_time > inbox.floor
 
     def test_the_anchor_never_moves_back(self):
         inbox = Inbox(0.0)
