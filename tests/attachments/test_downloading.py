@@ -202,7 +202,7 @@ async def test_a_stream_is_continued() -> None:
 
 async def test_a_stalled_download_goes_on() -> None:
     """The client's timeout holds for files, too."""
-    async with running(timeout=0.3) as rig:
+    async with running(timeout=0.5) as rig:
         rig.proxy.faults.append(Hold(after=100_000))
         assert await rig.chat.download_attachment(await rig.sent()) == DATA
 
