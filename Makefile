@@ -10,11 +10,11 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types coverage format clean
+.PHONY: help demo test test-clients lint types coverage format clean
 
 help: ## Say what each target does
 	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo \
@@ -28,6 +28,22 @@ demo: $(READY) ## Hold one chat on the embedded emulator, through a rotation and
 
 test: $(READY) ## Run the tests
 	$(PYTEST)
+
+CHATJS := tests/clients/chatjs
+CLIENTS_READY := $(VENV)/.clients-ready
+CHATJS_READY := $(CHATJS)/node_modules/.package-lock.json
+
+$(CLIENTS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[clients]'
+	@touch $@
+
+$(CHATJS_READY): $(CHATJS)/package-lock.json
+	npm --prefix $(CHATJS) ci --silent
+	@touch $@
+
+test-clients: $(CLIENTS_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Try other people's clients on the emulator
+	@command -v npm >/dev/null || echo "There is no Node.js (npm) here: the tests with ChatJS are skipped."
+	CONNECT_CHAT_CLIENTS=all $(PYTEST) tests/clients -rs
 
 lint: $(READY) ## Check style, and that imports point one way
 	$(BIN)/ruff format --check .
@@ -45,5 +61,5 @@ format: $(READY) ## Put the code in order
 	$(BIN)/ruff format .
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-* build dist htmlcov .coverage* .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* $(CHATJS)/node_modules build dist htmlcov .coverage* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from emulator.support import CHAT, FakeClock, Rig, http, running, sdk
 
 from connect_chat.emulator.model import CONTROL_PLANE, PARTICIPANT_SERVICE, Operation
-
-from .support import CHAT, FakeClock, Rig, http, running, sdk
 
 OPERATIONS = {**PARTICIPANT_SERVICE, **CONTROL_PLANE}
 INSTANCE = "11111111-2222-3333-4444-555555555555"

@@ -1,0 +1,1 @@
+"""Other people's clients of the service, unmodified, at the emulator."""
