@@ -39,6 +39,9 @@ class Watcher(Protocol):
     def link_lost(self, now: float) -> None:
         """No link is live, so that items may be missed from here on."""
 
+    def still_lost(self, now: float) -> None:
+        """An attempt to get a live link has failed, and there is none."""
+
     def link_doubtful(self, now: float) -> None:
         """The chat is live, but something said before may not have arrived."""
 
@@ -361,6 +364,8 @@ class Links:
         self._cause = cause or NotConnectedError(f"a websocket came to nothing: {why}")
         self._emit(Trace("connection.failed", {"link": link.id, "why": why}))
         self._ask_after(now, retry_after)
+        if not self.live:
+            self._watcher.still_lost(now)
 
     def _ask_after(self, now: float, retry_after: float | None) -> None:
         """Ask at once the first time, then after a growing pause."""

@@ -12,7 +12,8 @@ Four kinds of look at the transcript, in falling urgency:
 - An *audit*: nothing is known to be missing. One read in the background, after a rotation and
   every so many items. Its purpose is to move the anchor, which only a complete read moves; so
   whatever a socket dropped without a sign is found, sooner or later, before the anchor passes it.
-- A *poll*: like an audit, but the only way that items arrive; see `polling.py`.
+- A *poll*: like an audit, but the only way that items arrive: without websockets (see
+  `polling.py`), and while a link cannot be had.
 
 The anchor is moved to the newest item that a read without a break has shown, less the overlap
 (see `Reading.verified`): never past a place where something may still be missing.
@@ -265,6 +266,10 @@ class Recovery:
             return
         if self.look is Look.FINAL and not self._relooks:
             self._finish(now)
+            return
+        if self.look is Look.POLL and self.gap:
+            # No link is live: what is held goes on waiting for one, and the gap stays open.
+            self.look = Look.NONE
             return
         if self.look is not Look.FINAL:
             self._let_go(now)

@@ -631,6 +631,12 @@ class SessionEngine:
             self._enter(SessionState.RECONNECTING)
         self.recovery.interrupted(now)
 
+    def still_lost(self, now: float) -> None:
+        """Read what can be read, though no link is live: the transcript needs none."""
+        known = self.credentials.token is not None and not self.beginning.pending
+        if known and self.inbox.end is None:
+            self.recovery.begin(Look.POLL, now)
+
     def link_doubtful(self, now: float) -> None:
         """Something may not have arrived though a link is live."""
         if self.connection.live:

@@ -36,6 +36,7 @@ class Rig:
         self.mute = set()
         self.ill = set()
         self.causes = []
+        self.failures = 0
         self.links = Links(
             SessionOptions(**options), self.timers, Middling(), self.emitted.append, self,
             iter(range(1, 1000)).__next__,
@@ -48,6 +49,12 @@ class Rig:
 
     def link_lost(self, _):
         self.told.append("lost")
+
+    def still_lost(self, _):
+        self.failures += 1
+
+    def still_lost(self, _):
+        """Said after every failure while nothing is live; what it is for is the session's."""
 
     def link_doubtful(self, _):
         self.told.append("doubtful")
@@ -173,6 +180,7 @@ class TestConnecting:
             ((moment, _),) = rig.wake(rig.timers.next - rig.now)
             moments.append(moment)
         assert moments == [0.25, 0.75, 1.75, 3.75, 7.75]
+        assert rig.failures == 5
 
     def test_the_service_may_ask_for_a_longer_pause(self):
         rig = Rig()
@@ -402,6 +410,7 @@ class TestRotation:
         rig = rotating()
         assert rig.fail(2) == ["ask 3 rotate"]
         rig.fail(3)
+        assert rig.failures == 0
         assert [words for _, words in rig.wake(1.0)] == ["ask 4 rotate"]
         assert rig.connect(4) == ["open 4", "close 1"]
         assert rig.tell() == ["live on", "retired"]
