@@ -36,7 +36,7 @@ class Snapshot(BaseModel):
         floor: Items up to this AbsoluteTime have been read, though their Ids are not listed.
         last_time: The AbsoluteTime of the newest item that has been read.
         seen: The Ids, from the anchor on, of items that have been read, with their AbsoluteTimes,
-            ascending. A few hundred while the transcript can be read, 2048 at the most.
+            ascending; a few hundred while the transcript can be read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -153,6 +153,7 @@ class Chat:
         engine: The engine.
         now: Its clock.
         mute: The links whose heartbeats nobody answers.
+        ill: Whether deep heartbeats are answered with a failure.
         sent: Every frame sent, as (time, link, topic).
         traces: Every `Trace` so far.
         calls: The calls that wait for an answer, oldest first.
@@ -168,12 +169,14 @@ class Chat:
             **session,
         )
         self.mute: set[str] = set()
+        self.ill = False
         self.sent: list[tuple[float, str, str]] = []
         self.traces: list[Trace] = []
         self.calls: list[CallService] = []
         self.reads: list[ReadTranscript] = []
         self._links: dict[str, int] = {}
         self._renewals: list[int] = []
+        self._asked: set[int] = set()
 
     # What happens.
 
@@ -200,6 +203,7 @@ class Chat:
             lifetime: Seconds until ConnectionExpiry, by the service's clock.
             clock: How far our clock is ahead of the service's, in seconds.
         """
+        self._asked.discard(self._links[link])
         return self._tell(
             self.engine.connection_granted,
             self._links[link],
@@ -208,6 +212,7 @@ class Chat:
 
     def refused(self, link: str, why: Exception) -> list[str]:
         """Refuse the connection that was asked for."""
+        self._asked.discard(self._links[link])
         return self._tell(self.engine.connection_refused, self._links[link], why)
 
     def renewed(self, token: str = "token new") -> list[str]:
@@ -332,9 +337,8 @@ class Chat:
         if command.text == HEARTBEAT:
             self.engine.frame_received(command.link, HEARTBEAT, self.now)
         elif command.text == PING:
-            self.engine.frame_received(
-                command.link, '{"topic":"aws/ping","statusCode":200}', self.now
-            )
+            answer = {"topic": "aws/ping", "statusCode": 500 if self.ill else 200}
+            self.engine.frame_received(command.link, json.dumps(answer), self.now)
 
     def _note(self, commands: Sequence[Command]) -> list[str]:
         return [words for command in commands if (words := self._in_words(command))]
@@ -349,6 +353,7 @@ class Chat:
                 return f"subscribe {self._letter(link)}" if topic == "subscribe" else None
             case RequestConnection(request=number, websocket=True):
                 self._links[self.next_link] = number
+                self._asked.add(number)
                 return f"ask {self._letter(number)} {command.urgency}"
             case RequestConnection(request=number):
                 self._renewals.append(number)
@@ -364,6 +369,10 @@ class Chat:
                 if any(number == read.request for read in self.reads):
                     self.reads = [read for read in self.reads if read.request != number]
                     return "forget the read"
+                if number not in self._asked:
+                    # Answered already.
+                    return None
+                self._asked.discard(number)
                 return f"forget {self._letter(number)}"
             case CallService(outgoing=outgoing):
                 self.calls.append(command)
