@@ -21,9 +21,19 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("The emulator", "emulator") from error
 
+from connect_chat.emulator.injection import Injection
 from connect_chat.emulator.participants import EmulatedParticipant, StartedChat
+from connect_chat.emulator.recording import Record
 from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.server import Emulator
 from connect_chat.emulator.settings import EmulatorSettings
 
-__all__ = ["EmulatedParticipant", "Emulator", "EmulatorSettings", "Refusal", "StartedChat"]
+__all__ = [
+    "EmulatedParticipant",
+    "Emulator",
+    "EmulatorSettings",
+    "Injection",
+    "Record",
+    "Refusal",
+    "StartedChat",
+]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.faults import Fault, Faults
+from connect_chat.emulator.exchanges import Exchanges
+from connect_chat.emulator.faults import Fail
 from connect_chat.emulator.model import Operation
+from connect_chat.emulator.recording import Whom
 from connect_chat.emulator.refusal import STATUS, Refusal
 
 __all__ = ["Call", "Handler", "TooLargeError", "drain_body", "error_answer", "read_body", "routes"]
@@ -84,7 +87,8 @@ def routes(
     handlers: Mapping[str, Handler],
     *,
     clock: Clock,
-    faults: Faults,
+    exchanges: Exchanges,
+    whose: Callable[[str | None, bytes], Whom],
     invalid: str,
     internal: str,
 ) -> list[Route]:
@@ -94,7 +98,8 @@ def routes(
         operations: Its operations, by name.
         handlers: What each of them does, by name.
         clock: Gives the Date of the answers.
-        faults: Errors on demand.
+        exchanges: What requests and answers go through.
+        whose: Returns whom a request concerns, by its bearer token and its body.
         invalid: The service's name of the error for an input outside the model's constraints.
         internal: Its name of the error for a fault of its own.
     """
@@ -104,19 +109,30 @@ def routes(
 
         async def endpoint(request: Request) -> Response:
             try:
-                fault = faults.take(operation.name)
-                if fault is not None and not fault.after_work:
-                    return _fail(fault, request, clock)
-                call = await _call(operation, request, invalid)
-                answer = _answer(handler(call), clock=clock)
-            except Refusal as refusal:
-                return error_answer(refusal.code, refusal.message, clock=clock)
+                body = await read_body(request, _MOST_BODY_BYTES)
+            except TooLargeError:
+                body = b"too large"
             except ClientDisconnect:
                 return Response()  # nobody is there to get it
+
+            async def work() -> Response:
+                try:
+                    return _answer(handler(_call(operation, request, body, invalid)), clock=clock)
+                except Refusal as refusal:
+                    return error_answer(refusal.code, refusal.message, clock=clock)
+
+            try:
+                return await exchanges.answer(
+                    operation.name,
+                    request,
+                    work,
+                    whom=whose(request.headers.get("x-amz-bearer"), body),
+                    body=body,
+                    fail=partial(_fail, clock=clock),
+                )
             except Exception:
                 logger.exception("%s failed in the emulator", operation.name)
                 return error_answer(internal, "The emulator has a fault.", clock=clock)
-            return answer if fault is None else _fail(fault, request, clock)
 
         # A view token may contain slashes, which are not escaped any more when routes are chosen.
         path = operation.path.replace("}", ":path}")
@@ -125,11 +141,10 @@ def routes(
     return [route(operation) for operation in operations.values()]
 
 
-async def _call(operation: Operation, request: Request, invalid: str) -> Call:
+def _call(operation: Operation, request: Request, body: bytes, invalid: str) -> Call:
     try:
-        body = await read_body(request, _MOST_BODY_BYTES)
         members = from_json(body or b"{}")
-    except (ValueError, TooLargeError):
+    except ValueError:
         raise Refusal(invalid, "The body is not valid JSON, or too large.") from None
     if not isinstance(members, dict):
         raise Refusal(invalid, "The body is not a JSON object.")
@@ -164,24 +179,23 @@ def _answer(
     )
 
 
-def error_answer(code: str, message: str, *, clock: Clock) -> Response:
+def error_answer(
+    code: str, message: str, *, clock: Clock, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return the answer that stands for an error of the service."""
     return _answer(
         {"Message": message},
         clock=clock,
         status=STATUS[code],
-        headers={"x-amzn-ErrorType": f"{code}:"},
+        headers={"x-amzn-ErrorType": f"{code}:", **(headers or {})},
     )
 
 
-def _fail(fault: Fault, request: Request, clock: Clock) -> Response:
-    match fault.error:
-        case None:
-            request.scope["state"]["connection"].transport.abort()
-            return Response()  # nobody is there to get it
-        case int() as status:
-            # A gateway in front of the service knows nothing of its headers.
-            page = f"<html><body><h1>{status}</h1></body></html>"
-            return Response(page, status, media_type="text/html")
-        case code:
-            return error_answer(code, "This failure was asked for.", clock=clock)
+async def _fail(fault: Fail, *, clock: Clock) -> Response:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    if isinstance(fault.error, str):
+        message = "This failure was asked for."
+        return error_answer(fault.error, message, clock=clock, headers=headers)
+    # A gateway in front of the service knows nothing of its headers.
+    page = f"<html><body><h1>{fault.error}</h1></body></html>"
+    return Response(page, fault.error, headers, media_type="text/html")

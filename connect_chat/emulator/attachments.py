@@ -7,6 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 from connect_chat.emulator.contact import Contact, Participant
+from connect_chat.emulator.faults import RejectAttachment
+from connect_chat.emulator.injection import Faults
 from connect_chat.emulator.ledger import Ledger
 from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.service import Service
@@ -55,12 +57,12 @@ class Attachment:
 class Attachments:
     """The files of all chats."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, faults: Faults) -> None:
+        self._faults = faults
         self._settings = service.settings
         self._clock = service.clock
         self._by_id: dict[str, Attachment] = {}
         self._by_chat: dict[Contact, list[Attachment]] = {}
-        self._to_reject = 0
         most = self._settings.max_attachment_bytes
         self._bytes = Ledger(most, "bytes of attachments", service.forget_one)
         service.on_forget.append(self._forget)
@@ -69,10 +71,6 @@ class Attachments:
         for attachment in self._by_chat.pop(contact, ()):
             del self._by_id[attachment.id]
             self._bytes.kept -= attachment.size + _OVERHEAD
-
-    def reject_next(self) -> None:
-        """Let the scan reject the next attachment to be completed."""
-        self._to_reject += 1
 
     def get(self, attachment_id: str) -> Attachment | None:
         """Return a file in whatever state, or None."""
@@ -118,8 +116,8 @@ class Attachments:
         self._check_count(owner)
         owner.contact.check_room()
         owner.contact.attachments += 1
-        outcome = "REJECTED" if self._to_reject else "APPROVED"
-        self._to_reject = max(0, self._to_reject - 1)
+        rejected = self._faults.take(RejectAttachment, whom=owner) is not None
+        outcome = "REJECTED" if rejected else "APPROVED"
         if not self._settings.scan_seconds:
             return _show(attachment, outcome)
         self._clock.after(self._settings.scan_seconds, self._finish_scan, attachment, outcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from connect_chat.emulator import frames
@@ -16,7 +16,16 @@ from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.transcript import Transcript
 from connect_chat.items import EVENT_PREFIX
 
-__all__ = ["SYSTEM", "ChatOptions", "Connection", "Contact", "Participant", "Segment", "Socket"]
+__all__ = [
+    "SYSTEM",
+    "ChatOptions",
+    "Connection",
+    "Contact",
+    "Direction",
+    "Participant",
+    "Segment",
+    "Socket",
+]
 
 SYSTEM: Mapping[str, str] = {
     "ParticipantId": "",
@@ -26,6 +35,9 @@ SYSTEM: Mapping[str, str] = {
 """How an item says that the flow sent it."""
 
 _MOST_REPLIES = 1000
+
+Direction = Literal["up", "down", "both"]
+"""To the service, to the client, or both."""
 
 
 class Connection(Protocol):
@@ -39,6 +51,9 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Drop the TCP connection."""
+
+    def hold(self, direction: Direction) -> Callable[[], None]:
+        """Let nothing through in a direction; return what ends that."""
 
 
 @dataclass(slots=True, eq=False)

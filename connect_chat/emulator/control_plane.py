@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.routing import Route
 
 from connect_chat.emulator.api import Call, Handler, routes
 from connect_chat.emulator.clock import timestamp
 from connect_chat.emulator.contact import ChatOptions, Contact, Segment
-from connect_chat.emulator.faults import Faults
+from connect_chat.emulator.exchanges import Exchanges
 from connect_chat.emulator.idempotency import Replies
 from connect_chat.emulator.messages import MESSAGE_CONTENT_TYPES
 from connect_chat.emulator.model import CONTROL_PLANE
 from connect_chat.emulator.participant_api import connection_shapes
+from connect_chat.emulator.recording import Whom
 from connect_chat.emulator.refusal import Refusal
 from connect_chat.emulator.service import Service
 
@@ -42,7 +44,7 @@ class ControlPlane:
         self._service = service
         self._replies = Replies(_MOST_REPLIES)
 
-    def routes(self, faults: Faults) -> list[Route]:
+    def routes(self, exchanges: Exchanges) -> list[Route]:
         """Return where the operations are called."""
         return routes(
             CONTROL_PLANE,
@@ -54,10 +56,19 @@ class ControlPlane:
                 "UpdateParticipantRoleConfig": self._configure_roles,
             },
             clock=self._service.clock,
-            faults=faults,
+            exchanges=exchanges,
+            whose=self._concerned,
             invalid="InvalidRequestException",
             internal="InternalServiceException",
         )
+
+    def _concerned(self, _: str | None, body: bytes) -> Whom:
+        """Return the chat that a request names, if it is one."""
+        try:
+            members = from_json(body)
+            return self._service.contact(members.get("ContactId", ""))
+        except (ValueError, AttributeError, Refusal):
+            return None
 
     def _once(self, handler: Handler) -> Handler:
         """Do once what is asked twice with one ClientToken."""

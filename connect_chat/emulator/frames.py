@@ -11,14 +11,41 @@ from collections.abc import Mapping, Sequence
 from secrets import token_bytes
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from websockets.frames import Frame, Opcode
 
-__all__ = ["HEARTBEAT", "PONG", "forbidden", "gateway_refusal", "item", "subscribed"]
+__all__ = [
+    "HEARTBEAT",
+    "PONG",
+    "forbidden",
+    "gateway_refusal",
+    "item",
+    "payload",
+    "subscribed",
+    "text",
+    "topic",
+]
+
+
+def text(data: bytes) -> bytes:
+    """Return the frame of a text, whatever is in it."""
+    return Frame(Opcode.TEXT, data).serialize(mask=False)
+
+
+def payload(frame: bytes) -> bytes:
+    """Return the text of a frame."""
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
+
+
+def topic(frame: bytes) -> str | None:
+    """Return the topic of a frame that the service sends, None for a refusal of the gateway."""
+    found: str | None = from_json(payload(frame)).get("topic")
+    return found
 
 
 def _text(message: Mapping[str, Any]) -> bytes:
-    return Frame(Opcode.TEXT, to_json(message)).serialize(mask=False)
+    return text(to_json(message))
 
 
 HEARTBEAT = _text({"topic": "aws/heartbeat"})

@@ -12,7 +12,7 @@ from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
 from connect_chat.emulator.clock import timestamp
 from connect_chat.emulator.contact import Participant
-from connect_chat.emulator.faults import Faults
+from connect_chat.emulator.exchanges import Exchanges
 from connect_chat.emulator.messages import send_event, send_message
 from connect_chat.emulator.model import PARTICIPANT_SERVICE
 from connect_chat.emulator.quotas import Quotas
@@ -46,7 +46,7 @@ class ParticipantApi:
         self._storage = storage
         self._views = views
 
-    def routes(self, faults: Faults) -> list[Route]:
+    def routes(self, exchanges: Exchanges) -> list[Route]:
         """Return where the operations are called."""
         by_participant_token = {"CreateParticipantConnection": self._connect}
         by_connection_token = {
@@ -72,7 +72,8 @@ class ParticipantApi:
                 for name, handler in handlers.items()
             },
             clock=self._service.clock,
-            faults=faults,
+            exchanges=exchanges,
+            whose=lambda token, _: self._service.tokens.holder(token),
             invalid="ValidationException",
             internal="InternalServerException",
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,14 +23,19 @@ from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
 from connect_chat.emulator.browsers import BrowserGuard, check_origins, is_loopback
 from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.contact import SYSTEM, ChatOptions
+from connect_chat.emulator.contact import SYSTEM, ChatOptions, Contact
 from connect_chat.emulator.control_plane import ControlPlane
-from connect_chat.emulator.faults import Faults
+from connect_chat.emulator.exchanges import Exchanges
+from connect_chat.emulator.faults import Cut, Fail, Fault, LoseAnswer, RejectAttachment
+from connect_chat.emulator.injection import Faults, Injection
 from connect_chat.emulator.listener import Listener
 from connect_chat.emulator.messages import MESSAGE_CONTENT_TYPES, push_event, say_as_system
 from connect_chat.emulator.participant_api import ParticipantApi
 from connect_chat.emulator.participants import EmulatedParticipant, StartedChat
 from connect_chat.emulator.quotas import Quotas
+from connect_chat.emulator.recording import Record, RecordKind, Records, to_json_lines
+from connect_chat.emulator.scenarios.playing import play
+from connect_chat.emulator.scenarios.steps import Scenario
 from connect_chat.emulator.service import Service
 from connect_chat.emulator.settings import EmulatorSettings
 from connect_chat.emulator.storage import Storage
@@ -37,6 +45,8 @@ from connect_chat.emulator.websocket import Gateway
 from connect_chat.items import INTERACTIVE_CONTENT_TYPE, Item, parse_item
 
 __all__ = ["Emulator"]
+
+logger = logging.getLogger("connect_chat.emulator")
 
 
 class Emulator:
@@ -54,6 +64,7 @@ class Emulator:
         ssl_keyfile: Its key, if it isn't in the same file.
         allow_origins: Web pages that may use it from a browser, by origin, for example
             ``http://localhost:3000``. Others are refused; what isn't a browser always may.
+        scenario: What the other side does in each chat that is started.
         clock: Returns the time in seconds since 1970, UTC.
 
     Raises:
@@ -70,6 +81,7 @@ class Emulator:
         ssl_certfile: str | os.PathLike[str] | None = None,
         ssl_keyfile: str | os.PathLike[str] | None = None,
         allow_origins: Iterable[str] = (),
+        scenario: Scenario | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._allow_origins = check_origins(allow_origins)
@@ -80,11 +92,15 @@ class Emulator:
         self._settings = settings or EmulatorSettings()
         self._clock = Clock(clock)
         self._service = Service(self._settings, self._clock)
-        self._attachments = Attachments(self._service)
+        self._records = Records(self._clock.now, self._settings.max_records)
+        self._faults = Faults(self._service, self._records)
+        self._attachments = Attachments(self._service, self._faults)
         self._authentication = Authentication(self._service)
         self._views = Views()
-        self._faults = Faults()
         self._listener: Listener | None = None
+        self._playing: set[asyncio.Task[None]] = set()
+        if scenario is not None:
+            self._service.on_start.append(partial(self._start_playing, scenario))
 
     async def __aenter__(self) -> Self:
         """Open the port."""
@@ -108,6 +124,10 @@ class Emulator:
     ) -> None:
         """Close the port and everything that is connected to it, and call off what is due."""
         listener, self._listener = self._listener, None
+        for task in self._playing:
+            task.cancel()
+        if self._playing:
+            await asyncio.wait(self._playing)
         if listener is not None:
             await listener.close()
         self._clock.cancel_all()
@@ -123,6 +143,8 @@ class Emulator:
             views=self._views,
         )
 
+        exchanges = Exchanges(self._faults, self._records)
+
         async def unknown_operation(request: Request, error: Exception) -> Response:
             return error_answer(
                 "UnknownOperationException", "There is no such operation.", clock=self._clock
@@ -130,10 +152,10 @@ class Emulator:
 
         application = Starlette(
             routes=[
-                *participant_api.routes(self._faults),
-                *ControlPlane(self._service).routes(self._faults),
-                *storage.routes(),
-                WebSocketRoute("/chat", Gateway(self._service)),
+                *participant_api.routes(exchanges),
+                *ControlPlane(self._service).routes(exchanges),
+                *storage.routes(exchanges),
+                WebSocketRoute("/chat", Gateway(self._service, self._faults, self._records)),
             ],
             exception_handlers={404: unknown_operation, 405: unknown_operation},
         )
@@ -301,6 +323,30 @@ class Emulator:
         sender = None if participant_id is None else contact.participant(participant_id)
         return parse_item(push_event(contact, name, sender=sender, content=content))
 
+    async def play(self, contact_id: str, scenario: Scenario) -> None:
+        """Let the other side of a chat do what a scenario says, to its end or to the chat's.
+
+        Args:
+            contact_id: The chat.
+            scenario: See `connect_chat.emulator.scenarios`.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat; and what the service
+                refuses of what the scenario does.
+            ConfigurationError: Somebody does something who has not joined.
+        """
+        await play(self, self._service.contact(contact_id), scenario)
+
+    def _start_playing(self, scenario: Scenario, contact: Contact) -> None:
+        task = asyncio.get_running_loop().create_task(play(self, contact, scenario))
+        self._playing.add(task)
+        task.add_done_callback(self._played)
+
+    def _played(self, task: asyncio.Task[None]) -> None:
+        self._playing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("A scenario has stopped: %s", task.exception())
+
     def end_chat(self, contact_id: str) -> None:
         """End a chat: everybody gets ``chat.ended``, and then their websockets close.
 
@@ -348,6 +394,33 @@ class Emulator:
 
     # --- What goes wrong -------------------------------------------------------------------------
 
+    def inject(self, fault: Fault) -> Injection:
+        """Let something go wrong, until the fault is over or removed.
+
+        ::
+
+            from connect_chat.emulator import faults
+
+            emulator.inject(faults.Drop(probability=0.1, seed=7))
+            with emulator.inject(faults.Freeze("down")):
+                ...
+
+        Args:
+            fault: One of those in `connect_chat.emulator.faults`.
+
+        Returns:
+            What removes it, and tells how often it has happened.
+
+        Raises:
+            Refusal: ResourceNotFoundException if it is about a chat that does not exist.
+        """
+        return self._faults.inject(fault)
+
+    @property
+    def injected(self) -> list[Injection]:
+        """The faults that are not over, in the order of their injection."""
+        return self._faults.injected
+
     def fail_next(
         self,
         operation: str,
@@ -355,25 +428,27 @@ class Emulator:
         *,
         count: int = 1,
         after_work: bool = False,
-    ) -> None:
-        """Let the next calls of an operation fail.
+    ) -> Injection:
+        """Let the next calls of an operation fail, which is short for `faults.Fail`.
 
         Args:
             operation: Its name, for example ``"SendMessage"``.
             error: An error that the operation names, for example ``"ThrottlingException"``; or
-                502, 503 or 504, the bare answer of a gateway in between; or None: the answer is
+                the bare status of a gateway in between, for example 503; or None: the answer is
                 lost, since the connection is aborted.
             count: How many calls fail.
             after_work: Whether the operation does its work first.
 
         Raises:
-            ValueError: There is no such operation, or it names no such error.
+            ConfigurationError: There is no such operation, or it names no such error.
         """
-        self._faults.add(operation, error, count=count, after_work=after_work)
+        if error is None:
+            return self.inject(LoseAnswer(operation, after_work=after_work, count=count))
+        return self.inject(Fail(operation, error, after_work=after_work, count=count))
 
     def reject_next_attachment(self) -> None:
         """Let the scan reject the next attachment whose upload is completed."""
-        self._attachments.reject_next()
+        self.inject(RejectAttachment(count=1))
 
     def drop_connections(self, contact_id: str | None = None) -> int:
         """Abort the websockets of one chat, or of all, with no closing handshake.
@@ -384,7 +459,9 @@ class Emulator:
         Raises:
             Refusal: ResourceNotFoundException if there is no such chat.
         """
-        return self._service.drop_sockets(contact_id)
+        return self.inject(Cut(contact_id=contact_id)).applied
+
+    # --- What happened ---------------------------------------------------------------------------
 
     def open_connections(self, contact_id: str | None = None) -> int:
         """Return how many websockets are open, of one chat or of all.
@@ -393,3 +470,37 @@ class Emulator:
             Refusal: ResourceNotFoundException if there is no such chat.
         """
         return len(self._service.sockets(contact_id))
+
+    def records(
+        self,
+        kind: RecordKind | None = None,
+        *,
+        contact_id: str | None = None,
+        participant: str | None = None,
+        operation: str | None = None,
+    ) -> list[Record]:
+        """Return what clients did and what befell them, in order; None selects everything.
+
+        ::
+
+            sent = emulator.records("request", operation="SendMessage")
+            assert len({record.body["ClientToken"] for record in sent}) == 1
+
+        Args:
+            kind: Of this kind: ``"request"``, ``"answer"``, ``"upgrade"``, ``"frame_in"``,
+                ``"frame_out"``, ``"closed"`` or ``"fault"``.
+            contact_id: Of this chat.
+            participant: Of who has this ParticipantId or this role.
+            operation: Of this operation, or frames of this topic.
+        """
+        return self._records.select(
+            kind, contact_id=contact_id, participant=participant, operation=operation
+        )
+
+    def export_records(self, *, contents: bool = False) -> str:
+        """Return all records as JSON Lines, without tokens and without what opens URLs.
+
+        Args:
+            contents: Whether to keep what was said, and names; otherwise their length is told.
+        """
+        return to_json_lines(self._records.select(), contents=contents)

@@ -22,10 +22,11 @@ from connect_chat.emulator.settings import EmulatorSettings
 from connect_chat.emulator.tokens import Tokens
 from connect_chat.emulator.transcript import Transcript
 
-__all__ = ["Service"]
+__all__ = ["GOING_AWAY", "Service"]
 
 _NORMAL_CLOSURE = 1000
-_GOING_AWAY = 1001
+GOING_AWAY = 1001
+"""The code that a websocket is closed with at its ConnectionExpiry."""
 
 _STAFF = ("AGENT", "SUPERVISOR")
 
@@ -40,6 +41,7 @@ class Service:
         settings: Its times and limits.
         clock: Its time.
         tokens: Whose tokens and websocket URLs are whose.
+        on_start: Called with each chat that is started.
         on_forget: Called with each chat that is forgotten.
     """
 
@@ -47,6 +49,7 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.tokens = Tokens(settings, clock)
+        self.on_start: list[Callable[[Contact], object]] = []
         self.on_forget: list[Callable[[Contact], None]] = []
         self._by_contact_id: dict[str, Contact] = {}
         self._chats: dict[str, Contact] = {}
@@ -132,6 +135,8 @@ class Service:
         self._chats[contact.id] = self._by_contact_id[contact.id] = contact
         self.tokens.admit(customer)
         contact.at_end.append(self.clock.after(options.lasts, self.end, contact))
+        for begin in self.on_start:
+            begin(contact)
         return customer
 
     def end(self, contact: Contact) -> None:
@@ -297,7 +302,7 @@ class Service:
         if len(participant.sockets) >= self.settings.max_websockets:
             raise Refusal("AccessDeniedException", "The participant has too many websockets.")
         remaining = ticket.expires - self.clock.now()
-        cancel = self.clock.after(remaining, connection.close, _GOING_AWAY)
+        cancel = self.clock.after(remaining, connection.close, GOING_AWAY)
         socket = Socket(participant, connection, cancel)
         participant.sockets.append(socket)
         return socket
@@ -308,13 +313,14 @@ class Service:
         if socket in socket.participant.sockets:
             socket.participant.sockets.remove(socket)
 
-    def drop_sockets(self, contact_id: str | None = None) -> int:
-        """Abort the websockets of a chat, or all of them; return how many there were."""
-        sockets = self.sockets(contact_id)
-        for socket in sockets:
-            self.close_socket(socket)
-            socket.connection.abort()
-        return len(sockets)
+    def drop_socket(self, socket: Socket) -> None:
+        """Abort a websocket."""
+        self.close_socket(socket)
+        socket.connection.abort()
+
+    def everybody(self) -> list[Participant]:
+        """Return the participants of all chats."""
+        return [person for chat in self._chats.values() for person in chat.participants]
 
     def sockets(self, contact_id: str | None = None) -> list[Socket]:
         """Return the open websockets of a chat, or all of them."""

@@ -11,7 +11,13 @@ from connect_chat.errors import ConfigurationError
 
 __all__ = ["DOCUMENTED_QUOTAS", "EmulatorSettings"]
 
-_MAY_BE_ZERO = {"transcript_lag", "scan_seconds", "disconnect_flow_seconds", "ended_chats_kept"}
+_MAY_BE_ZERO = {
+    "transcript_lag",
+    "scan_seconds",
+    "disconnect_flow_seconds",
+    "ended_chats_kept",
+    "max_records",
+}
 
 DOCUMENTED_QUOTAS: Mapping[str, tuple[float, int]] = MappingProxyType(
     {
@@ -65,6 +71,7 @@ class EmulatorSettings:
         max_items: Items that all chats together keep in their transcripts.
         max_attachment_bytes: Bytes that the attachments of all chats together have.
         max_connections: Open TCP connections; more are hung up on.
+        max_records: How many of the latest requests, answers, frames and faults are recorded.
 
     Raises:
         ConfigurationError: A value is not a number, is negative, or is 0 where that means
@@ -93,6 +100,7 @@ class EmulatorSettings:
     max_items: int = 500_000
     max_attachment_bytes: int = 512 * 1024 * 1024
     max_connections: int = 20_000
+    max_records: int = 10_000
 
     def __post_init__(self) -> None:
         for setting in fields(self):

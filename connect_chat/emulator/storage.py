@@ -6,7 +6,10 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
+from functools import partial
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -17,6 +20,8 @@ from starlette.routing import Route
 from connect_chat.emulator.api import TooLargeError, drain_body, read_body
 from connect_chat.emulator.attachments import Attachment, Attachments
 from connect_chat.emulator.clock import Clock
+from connect_chat.emulator.exchanges import Exchanges
+from connect_chat.emulator.faults import Fail
 from connect_chat.emulator.settings import EmulatorSettings
 
 __all__ = ["Storage"]
@@ -33,12 +38,28 @@ class Storage:
         self._attachments = attachments
         self._key = secrets.token_bytes(16)
 
-    def routes(self) -> list[Route]:
+    def routes(self, exchanges: Exchanges) -> list[Route]:
         """Return where the URLs lead."""
+
+        def endpoint(
+            operation: str, work: Callable[[Request], Awaitable[Response]]
+        ) -> Callable[[Request], Awaitable[Response]]:
+            async def serve(request: Request) -> Response:
+                attachment = self._attachments.get(request.path_params["attachment_id"])
+                return await exchanges.answer(
+                    operation,
+                    request,
+                    partial(work, request),
+                    whom=None if attachment is None else attachment.owner,
+                    fail=partial(self._fail, request),
+                )
+
+            return serve
+
         path = "/storage/{attachment_id}"
         return [
-            Route(path, self._put, methods=["PUT"]),
-            Route(path, self._get, methods=["GET"]),
+            Route(path, endpoint("PutObject", self._put), methods=["PUT"]),
+            Route(path, endpoint("GetObject", self._get), methods=["GET"]),
         ]
 
     def upload_url(self, base_url: str, attachment: Attachment) -> tuple[str, float]:
@@ -149,6 +170,16 @@ class Storage:
             return answer
         headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
         return Response(data[first : last + 1], 206, headers)
+
+    async def _fail(self, request: Request, fault: Fail) -> Response:
+        """Return the answer of S3 when it is not well."""
+        if not fault.after_work:
+            with suppress(TooLargeError, ClientDisconnect):
+                await drain_body(request, self._settings.attachment_max_bytes)
+        answer = self._error(int(fault.error), "InternalError", "This failure was asked for.")
+        if fault.retry_after is not None:
+            answer.headers["Retry-After"] = str(fault.retry_after)
+        return answer
 
     def _headers(self) -> dict[str, str]:
         return {

@@ -57,6 +57,11 @@ class _Issued(Generic[T]):
     def take(self, secret: str) -> T | None:
         return self._by_secret.pop(secret, None)
 
+    def change(self, participant: Participant, meaning: T) -> None:
+        for secret in self._by_participant.get(participant, ()):
+            if secret in self._by_secret:
+                self._by_secret[secret] = meaning
+
     def forget(self, participant: Participant) -> None:
         for secret in self._by_participant.pop(participant, ()):
             self.take(secret)
@@ -103,6 +108,20 @@ class Tokens:
         if participant is None or self._clock.now() > expires:
             raise Refusal("AccessDeniedException", "The connection token is not valid.")
         return participant
+
+    def holder(self, secret: str | None) -> Participant | None:
+        """Return whose secret of whatever kind this is, good or too old, or None."""
+        if secret is None:
+            return None
+        ticket = self._tickets.get(secret)
+        if ticket is not None:
+            return ticket.participant
+        connected, _ = self._connections.get(secret) or (None, 0.0)
+        return connected or self._participants.get(secret)
+
+    def expire_connection_tokens(self, participant: Participant) -> None:
+        """Refuse the connection tokens that a participant was given so far."""
+        self._connections.change(participant, (participant, float("-inf")))
 
     def issue_connection_token(self, participant: Participant) -> tuple[str, float]:
         """Return a new ConnectionToken and the time, in seconds, of its expiry."""
