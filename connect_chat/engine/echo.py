@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from connect_chat.engine.commands import Outgoing
 from connect_chat.items import Item, Message, Receipt
@@ -19,7 +18,6 @@ from connect_chat.items import Item, Message, Receipt
 __all__ = ["EchoGate"]
 
 _REMEMBERED = 256
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class EchoGate:
@@ -71,7 +69,6 @@ class EchoGate:
         if not self.waiting and self.participant_id is not None:
             return items
         self.waiting.extend(items)
-        self.waiting.sort(key=_time_of)
         return self.settle()
 
     def learn(self, items: Sequence[Item]) -> None:
@@ -119,7 +116,3 @@ class EchoGate:
             and item.id not in self._sent
             and self._said() is not None
         )
-
-
-def _time_of(item: Item) -> datetime:
-    return item.absolute_time or _BEGINNING

@@ -169,6 +169,9 @@ class Recovery:
             self._backoff.reset()
             if self._inbox.holding and "merge" in self._timers:
                 self._timers.set("merge", now + self._options.merge_wait)
+            if not self._inbox and self.look is not Look.FINAL:
+                # The next item that has to wait has all the time for itself.
+                self._timers.cancel("merge")
             self._emit(Trace("recovery.found", {"items": len(found)}, "debug"))
             self._deliver(found, now)
         if not reading.done:
