@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,7 +15,8 @@ import httpx
 
 from connect_chat import requests, shapes
 from connect_chat._version import __version__
-from connect_chat.engine.pacing import DEFAULT_QUOTA, Limiter, Priority, Quota, Rate
+from connect_chat.engine.queues import Priority
+from connect_chat.engine.quota import DEFAULT_QUOTA, Quota, Rate
 from connect_chat.errors import ConfigurationError
 from connect_chat.operations import OPERATIONS
 from connect_chat.requests import (
@@ -26,9 +27,10 @@ from connect_chat.requests import (
     SortOrder,
     StartPosition,
 )
-from connect_chat.transport.calls import Caller, ClientStats
+from connect_chat.transport.calls import Caller, ClientStats, Bounds
 from connect_chat.transport.endpoints import resolve_endpoint
 from connect_chat.transport.http import Http
+from connect_chat.transport.pacer import Pacer, RateLimiter
 from connect_chat.transport.storage import Storage
 from connect_chat.transport.tls import create_ssl_context
 
@@ -72,6 +74,8 @@ class ParticipantClient:
         quota: The rates to keep to, the documented ones by default; a mapping replaces single
             operations' rates, for example ``{"SendMessage": Rate(50, 75)}``; None switches pacing
             off.
+        limiter: What keeps to the quota instead of the client itself, for example one that
+            several machines share; ``quota`` is its business then.
         timeout: Seconds that an attempt may spend on connecting, on sending and on each read.
         deadline: Seconds that a call may take altogether, with retries and with waiting for its
             turn; None for no bound.
@@ -98,6 +102,7 @@ class ParticipantClient:
         use_fips: bool | None = None,
         use_dualstack: bool | None = None,
         quota: Quota | Mapping[str, Rate] | None = DEFAULT_QUOTA,
+        limiter: RateLimiter | None = None,
         timeout: float = 10.0,
         deadline: float | None = 60.0,
         max_attempts: int = 3,
@@ -109,6 +114,8 @@ class ParticipantClient:
             raise ConfigurationError(
                 "timeout and deadline must be more than 0 seconds, max_attempts 1 or more"
             )
+        if limiter is not None and quota is not DEFAULT_QUOTA:
+            raise ConfigurationError("a limiter knows its own quota: pass one or the other")
         endpoint = resolve_endpoint(
             region=region,
             endpoint_url=endpoint_url,
@@ -127,10 +134,10 @@ class ParticipantClient:
                 timeout=timeout,
                 user_agent=self._user_agent,
             ),
-            Limiter(_quota(quota)),
+            Pacer(_quota(quota)) if limiter is None else limiter,
             max_attempts=max_attempts,
         )
-        self._deadline = deadline
+        self._bounds = Bounds(deadline)
         self._storage = Storage(
             ssl_context=lambda: self.ssl_context,
             timeout=timeout,
@@ -153,17 +160,30 @@ class ParticipantClient:
 
     async def aclose(self) -> None:
         """Close the client's connections; calls that have not been sent yet fail. Idempotent."""
-        await self._calls.aclose()
-        await self._storage.aclose()
+        try:
+            await self._calls.aclose()
+        finally:
+            await self._storage.aclose()
 
-    def without_deadline(self) -> ParticipantClient:
+    def without_deadline(
+        self,
+        *,
+        turn_by: float | None = None,
+        on_wait: Callable[[bool], None] | None = None,
+    ) -> ParticipantClient:
         """Return this client for calls that wait for their turn as long as it takes.
 
         It shares everything with this one: connections, quota, counters, and its end. Sessions
         reconnect with it, since in a crowd the queue is longer than any deadline.
+
+        Args:
+            turn_by: When a turn is of no use any more, by the event loop's clock: a call that
+                still waits for its turn then raises `ServiceUnreachableError`.
+            on_wait: Called with True when a call begins to wait for its turn, and with False when
+                it no longer does.
         """
         patient = copy(self)
-        patient._deadline = None
+        patient._bounds = Bounds(turn_by=turn_by, on_wait=on_wait)
         return patient
 
     @property
@@ -476,7 +496,7 @@ class ParticipantClient:
         return await self._call(request, shapes.CancelParticipantAuthenticationResponse, priority)
 
     async def _call(self, request: Request, kind: type[R], priority: Priority) -> R:
-        return await self._calls.call(request, kind, priority, self._deadline)
+        return await self._calls.call(request, kind, priority, self._bounds)
 
 
 def _quota(quota: Quota | Mapping[str, Rate] | None) -> Quota | None:

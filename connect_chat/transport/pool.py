@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import httpx
 
@@ -11,6 +13,56 @@ from connect_chat.errors import ConfigurationError
 from connect_chat.transport.proxies import proxy_for
 
 __all__ = ["open_pool"]
+
+
+class _Pool(httpx.AsyncHTTPTransport):
+    """Connections of which no cancellation leaves any behind.
+
+    Httpcore forgets a connection if it is cancelled in its TLS handshake, and those that it has
+    not come to yet if it is cancelled while it closes them all. A forgotten connection stays open
+    until its other end closes it.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, over a connection that is opened for it if need be."""
+        if request.url.scheme != "https":
+            return await super().handle_async_request(request)
+        handshake = request.extensions["trace"] = _Handshake()
+        try:
+            return await super().handle_async_request(request)
+        except asyncio.CancelledError:
+            await handshake.abandon()
+            raise
+
+    async def aclose(self) -> None:
+        """Close every connection, whatever happens to the caller meanwhile."""
+        closing = asyncio.ensure_future(super().aclose())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])  # it takes a few turns of the loop, no more
+            raise
+
+
+class _Handshake:
+    """Remembers a connection from when it is open until TLS has begun on it.
+
+    Called by httpcore with the steps of a request.
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, step: str, info: Mapping[str, Any]) -> None:
+        if step.endswith("connect_tcp.complete"):
+            self._stream = info["return_value"]
+        elif step.endswith("start_tls.complete"):
+            self._stream = None
+
+    async def abandon(self) -> None:
+        """Close the connection, if it was left in between."""
+        if self._stream is not None:
+            await self._stream.aclose()
 
 
 def open_pool(
@@ -45,4 +97,4 @@ def open_pool(
             raise ConfigurationError(
                 f"the proxy's scheme, {proxy_url.scheme}, is none of http, https and socks5"
             ) from None
-    return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy, retries=0)
+    return _Pool(verify=context, limits=limits, proxy=proxy, retries=0)
