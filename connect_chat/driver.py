@@ -86,6 +86,8 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         # What is under way: calls by their request, opening sockets by their link.
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        # Those, and the ones that were cancelled and are not done yet.
+        self._alive: set[asyncio.Task[None]] = set()
         self._sockets: dict[int, Socket] = {}
         self._closing: set[Socket] = set()
         self._results: dict[int, asyncio.Future[CallResult]] = {}
@@ -152,18 +154,30 @@ class Driver:
         return self.engine.token
 
     async def aclose(self) -> None:
-        """Close sockets and calls, and wait until nothing of them is left."""
+        """Close sockets and calls, and wait until nothing of them is left.
+
+        Cancelled, it does without the goodbyes of websockets, which may take a second.
+        """
         self.tell(self.engine.close)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tasks = [task for task in self._tasks.values() if task is not asyncio.current_task()]
-        for task in tasks:
+        for task in self._alive:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        while self._closing:
-            await asyncio.gather(*(socket.closed() for socket in self._closing))
+        try:
+            await self._until_nothing_is_left()
+        except asyncio.CancelledError:
+            for socket in self._closing:
+                socket.abort()
+            await self._until_nothing_is_left()
+            raise
+
+    async def _until_nothing_is_left(self) -> None:
+        while left := {
+            *self._alive,
+            *(socket.connection_lost_waiter for socket in self._closing),
+        }:
+            await asyncio.wait(left)
 
     # The loop.
 
@@ -235,6 +249,7 @@ class Driver:
     def _spawn(self, key: tuple[str, int], work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks[key] = task
+        self._alive.add(task)
         task.add_done_callback(partial(self._done, key))
 
     def _cancel(self, key: tuple[str, int]) -> None:
@@ -243,6 +258,7 @@ class Driver:
             task.cancel()
 
     def _done(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
+        self._alive.discard(task)
         if self._tasks.get(key) is task:
             del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -371,4 +387,7 @@ class Driver:
             contact = self.engine.contact_id or "not known yet"
             logger.log(level, "[contact %s] %s %s", contact, trace.event, facts)
         if self._on_trace is not None:
-            self._on_trace(trace)
+            try:
+                self._on_trace(trace)
+            except Exception:
+                logger.exception("on_trace failed; the session goes on")

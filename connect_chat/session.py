@@ -399,6 +399,8 @@ class ChatSession(ItemReader):
             await driver.until(lambda: self._engine.state is not SessionState.CONNECTING)
             if self._engine.error is not None:
                 raise self._engine.error
+            if self._engine.state is SessionState.CLOSED:
+                raise NotConnectedError("the session was closed while it was connecting")
         except BaseException:
             await self.aclose()
             raise

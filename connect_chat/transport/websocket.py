@@ -87,9 +87,9 @@ class Socket(ClientConnection):
         except (WebSocketException, OSError):
             self.transport.abort()
 
-    async def closed(self) -> None:
-        """Wait until nothing of the connection is left."""
-        await asyncio.wait([self.connection_lost_waiter])
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()
 
     # What the library calls.
 
