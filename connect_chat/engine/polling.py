@@ -103,6 +103,10 @@ class Polling:
         """Note that a read succeeded."""
         if not self.live:
             self._succeeded(now)
+        delivered = self._count()
+        if delivered != self._delivered:
+            self._delivered = delivered
+            self.something_said(now)
 
     def page_failed(self, error: Exception, now: float) -> None:
         """Note that a read failed."""
@@ -126,12 +130,7 @@ class Polling:
         elif alarm == "give up":
             self._watcher.gave_up(now, self._cause)
         elif alarm == "poll":
-            delivered = self._count()
-            if delivered != self._delivered:
-                self._interval = self._options.poll_fastest
-            else:
-                self._interval = min(self._interval * _SLOWER, self._options.poll_slowest)
-            self._delivered = delivered
+            self._interval = min(self._interval * _SLOWER, self._options.poll_slowest)
             self._timers.set("poll", now + self._interval)
             self._poll(now)
 

@@ -444,9 +444,10 @@ class SessionEngine:
             if held is not None:
                 self.connection.granted(*held, now)
         elif self.recovery.awaits(request):
-            if self.polling is not None:
-                self.polling.page_read(now)
             self.recovery.page_read(items, next_token, now)
+            if self.polling is not None:
+                # Only now, since a link that is live again begins another read.
+                self.polling.page_read(now)
             self._plan_release()
             self._check_end(now)
         else:

@@ -17,7 +17,7 @@ from connect_chat.items import Message, MessageUpdate
 
 __all__ = ["Streams"]
 
-# Streams that may be open at once; the oldest counts as broken off when there are more.
+# Streams that may be open at once; the oldest is forgotten when there are more.
 _MOST = 32
 
 
@@ -32,21 +32,15 @@ class _Stream:
 
 
 class Streams:
-    """Puts the pieces of streamed messages together.
-
-    Attributes:
-        pieces: How many pieces have come.
-    """
+    """Puts the pieces of streamed messages together."""
 
     def __init__(self, options: SessionOptions, timers: Timers) -> None:
-        self.pieces = 0
         self._wait = options.stream_wait
         self._timers = timers
         self._open: OrderedDict[str, _Stream] = OrderedDict()
 
     def piece(self, item: Message, now: float) -> MessageUpdate | None:
         """Take a piece; return the message as it has grown, or None if it has not."""
-        self.pieces += 1
         metadata = item.message_metadata
         if item.id is None or metadata is None:
             return None
@@ -59,7 +53,7 @@ class Streams:
                 self._open.popitem(last=False)
         stream.quiet_since = now
         if "stream" not in self._timers:
-            self._timers.set("stream", now + self._wait)
+            self._timers.set("stream", now + self._wait / 2)
         if stream.expected is None or number != stream.expected:
             if number is None or stream.expected is None or number > stream.expected:
                 stream.expected = None

@@ -3,7 +3,7 @@
 Inputs are methods of `Chat`; each returns what the engine asks for because of it, in words::
 
     chat = Chat()
-    assert chat.start() == ["ask A reconnect"]
+    assert chat.start() == ["ask A connect"]
     assert chat.granted("A") == ["open A"]
     assert chat.opened("A") == ["subscribe A"]
     assert chat.accepted("A") == ["read backward, reconnect"]
@@ -366,19 +366,24 @@ class Chat:
                 self.reads.append(command)
                 return f"read {_in_words(command.query)}, {command.urgency}"
             case Forget(request=number):
-                if any(number == read.request for read in self.reads):
-                    self.reads = [read for read in self.reads if read.request != number]
-                    return "forget the read"
-                if number not in self._asked:
-                    # Answered already.
-                    return None
-                self._asked.discard(number)
-                return f"forget {self._letter(number)}"
+                return self._forgotten(number)
             case CallService(outgoing=outgoing):
                 self.calls.append(command)
                 token = command.connection_token
                 return f"call {outgoing.operation} {outgoing.content} with {token}"
         return None
+
+    def _forgotten(self, number: int) -> str | None:
+        if number in self._renewals:
+            self._renewals.remove(number)
+            return "forget the renewal"
+        if any(number == read.request for read in self.reads):
+            self.reads = [read for read in self.reads if read.request != number]
+            return "forget the read"
+        if number in self._asked:
+            self._asked.remove(number)
+            return f"forget {self._letter(number)}"
+        return None  # It has been answered.
 
     def _letter(self, number: int) -> str:
         return next(letter for letter, link in self._links.items() if link == number)

@@ -53,9 +53,6 @@ class Rig:
     def still_lost(self, _):
         self.failures += 1
 
-    def still_lost(self, _):
-        """Said after every failure while nothing is live; what it is for is the session's."""
-
     def link_doubtful(self, _):
         self.told.append("doubtful")
 
