@@ -203,4 +203,6 @@ def connection_shapes(
 
 def _without_initial_contact(item: Mapping[str, Any]) -> _Reply:
     """Return an Item as the transcript spells it: it names the initial contact once, outside."""
-    return {name: value for name, value in item.items() if name != "InitialContactId"}
+    spelled = dict(item)
+    del spelled["InitialContactId"]
+    return spelled

@@ -182,7 +182,7 @@ class Service:
             raise Refusal("ConflictException", "The contact has ended.")
         contact.check_room()
         if role == "CUSTOM_BOT" and any(
-            participant.role == role and not participant.left
+            participant.role == role and (participant.present or self._may_join(participant))
             for participant in contact.participants
         ):
             raise Refusal(
@@ -275,8 +275,11 @@ class Service:
         self._check_running(participant.contact)
         if participant.left:
             raise Refusal("AccessDeniedException", "The participant has left the chat.")
-        if not participant.joined and self.clock.now() > participant.connect_before:
+        if not (participant.joined or self._may_join(participant)):
             raise Refusal("AccessDeniedException", "The participant did not connect in time.")
+
+    def _may_join(self, participant: Participant) -> bool:
+        return not participant.joined and self.clock.now() <= participant.connect_before
 
     def _check_running(self, contact: Contact) -> None:
         # Timers stop while a machine sleeps, so the time is looked at, too.

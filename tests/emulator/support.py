@@ -12,14 +12,17 @@ from typing import Any
 import botocore.session
 import httpx
 import pytest
+from botocore import xform_name
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from websockets.asyncio.client import ClientConnection, connect
 
 from connect_chat.emulator import Emulator, EmulatorSettings, StartedChat
+from connect_chat.emulator.model import CONTROL_PLANE
 
 CHAT = "application/vnd.amazonaws.connect."
+CONTROL_PLANE_METHODS = {xform_name(operation) for operation in CONTROL_PLANE}
 SUBSCRIBE = {"topic": "aws/subscribe", "content": {"topics": ["aws/chat"]}}
 
 
@@ -61,9 +64,7 @@ class Rig:
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self._clients = {
-            name: sdk_client(name, emulator.url) for name in ("connectparticipant", "connect")
-        }
+        self._clients: dict[str, BaseClient] = {}
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -71,7 +72,10 @@ class Rig:
 
     async def call(self, operation: str, **members: Any) -> dict[str, Any]:
         """Call an operation, by its SDK name, with the SDK client of its service."""
-        client = next(c for c in self._clients.values() if hasattr(c, operation))
+        service = "connect" if operation in CONTROL_PLANE_METHODS else "connectparticipant"
+        if service not in self._clients:  # each takes as long to make as a test to run
+            self._clients[service] = sdk_client(service, self.emulator.url)
+        client = self._clients[service]
         reply = await asyncio.to_thread(getattr(client, operation), **members)
         assert reply["ResponseMetadata"]["RequestId"]
         return reply

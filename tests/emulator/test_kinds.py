@@ -104,20 +104,25 @@ async def test_every_kind_of_item_is_produced_as_published(
 ) -> None:
     """Pushed with the members of its sample, typed like it, and kept if its type is kept."""
     assert len(sample_items) > 40
-    for name, sample in sample_items.items():
-        scan = 0.01 if "in_progress" in name else 0
-        async with running(scan_seconds=scan) as rig:
-            chat = await rig.emulator.start_chat("Ana", initial_message="Hello")
-            token = await rig.token(chat.participant_token)
-            agent = await rig.emulator.join(chat.contact_id, display_name="Jane")
-            async with rig.subscribed(chat.participant_token) as websocket:
-                await Scene(rig, chat, agent, token).produce(sample)
-                pushed = await next_such(websocket, lambda entry, like=sample: alike(entry, like))
-                kept = {entry["Id"] for entry in rig.emulator.transcript(chat.contact_id)}
-        assert shape(pushed) == shape(sample), name
-        ours, theirs = parse_item(pushed), parse_item(sample)
-        assert type(ours) is type(theirs), name
-        assert (pushed["Id"] in kept) == (type(theirs).in_transcript), name
+    for scan_seconds in (0, 0.01):
+        async with running(scan_seconds=scan_seconds) as rig:
+            for name, sample in sample_items.items():
+                if ("in_progress" in name) == bool(scan_seconds):
+                    await produce_and_read(rig, name, sample)
+
+
+async def produce_and_read(rig: Rig, name: str, sample: Mapping[str, Any]) -> None:
+    chat = await rig.emulator.start_chat("Ana", initial_message="Hello")
+    token = await rig.token(chat.participant_token)
+    agent = await rig.emulator.join(chat.contact_id, display_name="Jane")
+    async with rig.subscribed(chat.participant_token) as websocket:
+        await Scene(rig, chat, agent, token).produce(sample)
+        pushed = await next_such(websocket, lambda entry: alike(entry, sample))
+        kept = {entry["Id"] for entry in rig.emulator.transcript(chat.contact_id)}
+    assert shape(pushed) == shape(sample), name
+    ours, theirs = parse_item(pushed), parse_item(sample)
+    assert type(ours) is type(theirs), name
+    assert (pushed["Id"] in kept) == type(theirs).in_transcript, name
 
 
 def alike(entry: Mapping[str, Any], sample: Mapping[str, Any]) -> bool:

@@ -60,23 +60,26 @@ async def test_a_new_chat_must_be_connected_in_time() -> None:
 
 
 async def test_a_custom_bot_has_15_seconds() -> None:
-    """A CUSTOM_BOT that connects later is refused."""
+    """A CUSTOM_BOT that connects later is refused, and makes room for another."""
     clock = FakeClock()
     async with running(clock) as rig:
         chat, _ = await rig.started()
-        reply = await rig.call(
-            "create_participant",
-            InstanceId="instance",
-            ContactId=chat.contact_id,
-            ParticipantDetails={"ParticipantRole": "CUSTOM_BOT", "DisplayName": "Bot"},
-        )
-        clock.now += 15.1
+        bot = {
+            "InstanceId": "instance",
+            "ContactId": chat.contact_id,
+            "ParticipantDetails": {"ParticipantRole": "CUSTOM_BOT", "DisplayName": "Bot"},
+        }
+        reply = await rig.call("create_participant", **bot)
+        clock.now += 15
+        await rig.refused("ServiceQuotaExceededException", "create_participant", **bot)
+        clock.now += 0.1
         await rig.refused(
             DENIED,
             "create_participant_connection",
             ConnectParticipant=True,
             ParticipantToken=reply["ParticipantCredentials"]["ParticipantToken"],
         )
+        await rig.call("create_participant", **bot)
 
 
 async def test_nobody_is_let_into_a_chat_that_has_ended() -> None:
