@@ -593,8 +593,14 @@ class ChatSession(ItemReader):
         if now - self._typed_at < _TYPING_INTERVAL:
             return
         self._typed_at = now
-        with contextlib.suppress(ServiceError, ServiceUnreachableError):
-            await driver.call(lambda token: self._client.send_event(token, _TYPING))
+        driver.tell(self._engine.typing_begun)
+        item_id: str | None = None
+        try:
+            with contextlib.suppress(ServiceError, ServiceUnreachableError):
+                sent = await driver.call(lambda token: self._client.send_event(token, _TYPING))
+                item_id = sent.id
+        finally:
+            driver.tell(partial(self._engine.typing_ended, item_id))
 
     @contextlib.asynccontextmanager
     async def typing_while(self) -> AsyncIterator[None]:

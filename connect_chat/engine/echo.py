@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from connect_chat.engine.commands import Outgoing
-from connect_chat.items import Item, Message, Receipt
+from connect_chat.items import Item, Message, Receipt, Typing
 
 __all__ = ["EchoGate"]
 
@@ -45,12 +45,23 @@ class EchoGate:
         self.waiting: list[Item] = []
         self._said = said
         self._sent: OrderedDict[str, None] = OrderedDict()
+        self._typing = 0
 
     def sent(self, id_: str) -> None:
         """Note the Id that the service gave to a message of ours, or the id of a file."""
         self._sent[id_] = None
         if len(self._sent) > _REMEMBERED:
             self._sent.popitem(last=False)
+
+    def typing_begun(self) -> None:
+        """Note that we are telling the others that we are typing."""
+        self._typing += 1
+
+    def typing_ended(self, item_id: str | None) -> None:
+        """Note that this has its answer: the Id of the typing event, or None for a failure."""
+        self._typing -= 1
+        if item_id is not None:
+            self.sent(item_id)
 
     def is_mine(self, item: Item) -> bool:
         """Whether an item is ours: said by us, or a receipt that we gave."""
@@ -109,10 +120,12 @@ class EchoGate:
         )
 
     def _may_be_echo(self, item: Item) -> bool:
+        if self.participant_id is not None or item.id in self._sent:
+            return False
+        if isinstance(item, Typing):
+            return self._typing > 0
         return (
-            self.participant_id is None
-            and isinstance(item, Message)
+            isinstance(item, Message)
             and item.participant_role != "SYSTEM"
-            and item.id not in self._sent
             and self._said() is not None
         )

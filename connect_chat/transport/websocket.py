@@ -159,10 +159,11 @@ async def open_socket(
         # A gateway's 5xx says nothing about the URL.
         status = error.response.status_code
         raise OpenFailed(f"the service answered HTTP {status}", spent=status < 500) from None
-    except InvalidURI:
+    except (InvalidURI, ValueError):
         raise OpenFailed("the URL is not a websocket's", spent=True) from None
     except InvalidHandshake as error:
-        raise OpenFailed(f"the handshake failed: {type(error).__name__}", spent=False) from None
+        # It had begun, and a URL is good for one.
+        raise OpenFailed(f"the handshake failed: {type(error).__name__}", spent=True) from None
     except TimeoutError:
         raise OpenFailed(f"no answer in {timeout:g} s", spent=False) from None
     except ssl.SSLCertVerificationError as error:
