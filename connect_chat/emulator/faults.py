@@ -357,6 +357,9 @@ KINDS: Mapping[str, type[Fault]] = {
 }
 """The kinds of fault, by what they are called in scenarios and in the admin API."""
 
+STRIKING = (Cut, ExpireSockets, ExpireTokens, Freeze)
+"""The kinds that happen to what is there when they begin, and to nothing that comes later."""
+
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 

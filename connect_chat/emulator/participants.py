@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.contact import Participant
 from connect_chat.emulator.messages import send_event, send_message
 from connect_chat.emulator.service import Service
 from connect_chat.emulator.streams import Stream, stream
+from connect_chat.errors import ChatEndedError
 from connect_chat.items import EVENT_PREFIX, Item, parse_item
 
 __all__ = ["EmulatedParticipant", "StartedChat"]
+
+_MOST_HEARD = 1000
+"""Items that wait to be received; older ones are dropped, since most tests receive none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class EmulatedParticipant:
         self._participant = participant
         self._service = service
         self._attachments = attachments
+        self._heard: deque[Mapping[str, Any]] = deque(maxlen=_MOST_HEARD)
+        self._news = asyncio.Event()
+        participant.contact.watch(self._hear)
 
     @property
     def contact_id(self) -> str:
@@ -57,6 +67,32 @@ class EmulatedParticipant:
 
     def __repr__(self) -> str:
         return f"<EmulatedParticipant {self._participant.role} {self.participant_id}>"
+
+    async def receive(self, timeout: float | None = 10.0) -> Item:
+        """Return the next message or file of somebody else, of those since it is here.
+
+        Args:
+            timeout: How long to wait, in seconds; None for as long as it takes.
+
+        Raises:
+            TimeoutError: There was none in time.
+            ChatEndedError: The chat has ended without another one.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._heard:
+                    if self._participant.contact.ended:
+                        raise ChatEndedError("the chat has ended, and nothing more was said")
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise TimeoutError(f"nobody said anything within {timeout:g} s") from None
+        return parse_item(self._heard.popleft())
+
+    def _hear(self, item: Mapping[str, Any]) -> None:
+        if item.get("ParticipantId") != self.participant_id and _is_said(item):
+            self._heard.append(item)
+        self._news.set()
 
     async def say(self, content: str, *, content_type: str = "text/plain") -> Item:
         """Send a message; return the item that everybody gets."""
@@ -125,3 +161,11 @@ class EmulatedParticipant:
     def _present(self) -> Participant:
         self._service.check_present(self._participant)
         return self._participant
+
+
+def _is_said(item: Mapping[str, Any]) -> bool:
+    """Return whether an item is a message or a file, and final."""
+    if item["Type"] == "ATTACHMENT":
+        return bool(item["Attachments"][0]["Status"] != "IN_PROGRESS")
+    metadata = item.get("MessageMetadata") or {}
+    return item["Type"] == "MESSAGE" and bool(metadata.get("MessageCompleted", True))
