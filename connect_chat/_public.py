@@ -5,7 +5,8 @@ from connect_chat.attachments import SentAttachment
 from connect_chat.client import ParticipantClient
 from connect_chat.engine.commands import Trace
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.pacing import DEFAULT_QUOTA, Priority, Quota, Rate
+from connect_chat.engine.queues import Priority
+from connect_chat.engine.quota import DEFAULT_QUOTA, Quota, Rate
 from connect_chat.engine.session import SessionState
 from connect_chat.engine.snapshot import Snapshot
 from connect_chat.errors import (
@@ -124,6 +125,7 @@ from connect_chat.shapes import (
 )
 from connect_chat.stores import RedisSnapshotStore, SnapshotStore, SqliteSnapshotStore
 from connect_chat.transport.calls import ClientStats
+from connect_chat.transport.pacer import RateLimiter
 
 __all__ = [
     "DEFAULT_QUOTA",
@@ -202,6 +204,7 @@ __all__ = [
     "QuickReply",
     "Quota",
     "Rate",
+    "RateLimiter",
     "Receipt",
     "ReceiptDetail",
     "RedisSnapshotStore",

@@ -27,7 +27,7 @@ from connect_chat.requests import (
     SortOrder,
     StartPosition,
 )
-from connect_chat.transport.calls import Caller, ClientStats, Bounds
+from connect_chat.transport.calls import Bounds, Caller, ClientStats
 from connect_chat.transport.endpoints import resolve_endpoint
 from connect_chat.transport.http import Http
 from connect_chat.transport.pacer import Pacer, RateLimiter
@@ -223,7 +223,7 @@ class ParticipantClient:
         *,
         types: Sequence[ConnectionType] | None = ("WEBSOCKET", "CONNECTION_CREDENTIALS"),
         connect_participant: bool | None = None,
-        priority: Priority = Priority.RECONNECT,
+        priority: Priority = Priority.CONNECT,
     ) -> shapes.CreateParticipantConnectionResponse:
         """Connect a participant: get a websocket's URL, a connection token, or both.
 
@@ -233,7 +233,8 @@ class ParticipantClient:
                 ``"WEBRTC_CONNECTION"``. None or empty for nothing.
             connect_participant: Whether to mark the participant as connected without a websocket,
                 as message streaming and custom bots do. Needed if there are no ``types``.
-            priority: See the class. `Priority.ROTATE` for replacing a connection that works.
+            priority: See the class. `Priority.RECONNECT` for a chat that was connected before,
+                `Priority.ROTATE` for replacing a connection that works.
 
         Raises:
             AccessDeniedException: The token is not valid, was not used in time, or the chat has

@@ -32,7 +32,7 @@ from connect_chat.engine.commands import (
     Urgency,
 )
 from connect_chat.engine.outbox import CallResult
-from connect_chat.engine.pacing import Priority
+from connect_chat.engine.queues import Priority
 from connect_chat.engine.session import SessionEngine
 from connect_chat.errors import AccessDeniedException, ConnectChatError, NotConnectedError
 from connect_chat.items import EVENT_PREFIX
@@ -49,6 +49,7 @@ logger = logging.getLogger("connect_chat.session")
 
 _PRIORITY: dict[Urgency, Priority] = {
     "send": Priority.SEND,
+    "connect": Priority.CONNECT,
     "reconnect": Priority.RECONNECT,
     "rotate": Priority.ROTATE,
     "history": Priority.HISTORY,
@@ -78,7 +79,7 @@ class Driver:
     ) -> None:
         self.engine = engine
         self._client = client
-        # Reconnecting waits for its turn as long as the queue is.
+        # Reading what was missed waits for its turn as long as the queue is.
         self._patient = client.without_deadline()
         self._participant_token = participant_token
         self._on_trace = on_trace
@@ -271,8 +272,12 @@ class Driver:
         types: tuple[ConnectionType, ...] = ("CONNECTION_CREDENTIALS",)
         if command.websocket:
             types = ("WEBSOCKET", *types)
+        # Reconnecting waits, too, but a rotation is of no use once its socket is gone.
+        patient = self._client.without_deadline(
+            turn_by=command.deadline, on_wait=partial(self._connection_waits, command.request)
+        )
         try:
-            connection = await self._patient.create_participant_connection(
+            connection = await patient.create_participant_connection(
                 self._participant_token,
                 types=types,
                 connect_participant=command.connect_participant or None,
@@ -295,6 +300,12 @@ class Driver:
             local_time=datetime.now(UTC),
         )
         self.tell(partial(self.engine.connection_granted, command.request, grant))
+
+    def _connection_waits(self, request: int, waiting: bool) -> None:
+        engine = self.engine
+        self.tell(
+            partial(engine.connection_queued if waiting else engine.connection_turn_came, request)
+        )
 
     async def _read_transcript(self, command: ReadTranscript) -> None:
         try:

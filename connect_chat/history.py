@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 
 from connect_chat.client import ParticipantClient
 from connect_chat.driver import Driver
-from connect_chat.engine.pacing import Priority
+from connect_chat.engine.queues import Priority
 from connect_chat.errors import InvalidRequestError, ValidationException
 from connect_chat.items import Item, parse_item
 from connect_chat.shapes import GetTranscriptResponse

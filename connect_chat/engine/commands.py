@@ -28,7 +28,7 @@ __all__ = [
     "Urgency",
 ]
 
-Urgency = Literal["send", "reconnect", "rotate", "history"]
+Urgency = Literal["send", "connect", "reconnect", "rotate", "history"]
 """How a call competes for the instance's quota, most urgent first."""
 
 
@@ -82,11 +82,14 @@ class Outgoing:
 class RequestConnection:
     """Call CreateParticipantConnection; answer `connection_granted` or `connection_refused`.
 
+    As long as it waits for its turn under the quota, it is ``connection_queued``; then its
+    ``connection_turn_came``.
+
     Attributes:
         request: What the answer must quote.
         websocket: Whether a websocket is wanted, or credentials alone.
-        urgency: ``"reconnect"`` or ``"rotate"``.
-        deadline: When the answer will no longer be of use (the engine's clock), or None.
+        urgency: ``"connect"``, ``"reconnect"`` or ``"rotate"``.
+        deadline: When its turn will no longer be of use (the engine's clock), or None.
         connect_participant: Whether to be counted as connected without a websocket.
     """
 

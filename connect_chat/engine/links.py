@@ -19,6 +19,7 @@ from connect_chat.engine.frames import HeartbeatAnswer, PingAnswer, SubscribeAns
 from connect_chat.engine.lifetime import connection_lifetime
 from connect_chat.engine.link import Link, LinkState
 from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.patience import Patience
 from connect_chat.engine.timers import Timers
 from connect_chat.errors import NotConnectedError
 
@@ -83,6 +84,8 @@ class Links:
         self._watcher = watcher
         self._number = number
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
+        self._patience = Patience(timers)
+        self._first: Urgency = "connect"
         self._deep_wait = options.deep_backoff
         self._deep_not_before = 0.0
         self._cause: Exception | None = None
@@ -101,9 +104,10 @@ class Links:
         coming = self.coming
         return "ask" in self._timers or (coming is not None and coming.state is LinkState.ASKED)
 
-    def start(self, now: float) -> None:
+    def start(self, now: float, urgency: Urgency = "connect") -> None:
         """Ask for the first connection."""
-        self._timers.set("give up", now + self._options.connect_timeout)
+        self._first = urgency
+        self._patience.begin(self._options.connect_timeout, now)
         self._ask(now)
 
     def wind_down(self) -> None:
@@ -112,8 +116,7 @@ class Links:
         if self.coming is not None:
             self._drop(self.coming, "the chat is ending")
             self.coming = None
-        for alarm in ("give up", "ask", "rotate"):
-            self._timers.cancel(alarm)
+        self._ask_no_more()
 
     def stop(self, why: str) -> None:
         """Close everything and ask for nothing more."""
@@ -122,8 +125,12 @@ class Links:
             if link is not None:
                 self._drop(link, why)
         self.coming = self.current = self._retiring = None
-        for alarm in ("give up", "ask", "rotate"):
-            self._timers.cancel(alarm)
+        self._ask_no_more()
+
+    def _ask_no_more(self) -> None:
+        self._patience.end()
+        self._timers.cancel("ask")
+        self._timers.cancel("rotate")
 
     # The connection.
 
@@ -146,6 +153,14 @@ class Links:
     def awaits(self, request: int) -> bool:
         """Whether ``request`` is the connection being asked for."""
         return self.coming is not None and self.coming.id == request
+
+    def queued(self, now: float) -> None:
+        """Note that the connection being asked for waits for its turn under the quota."""
+        self._patience.wait(now)
+
+    def turn_came(self, now: float) -> None:
+        """Note that it no longer does."""
+        self._patience.go_on(now)
 
     # The socket.
 
@@ -194,7 +209,7 @@ class Links:
             self._watcher.link_retired(now)
         elif recovered and link is self.current:
             self._emit(Trace("link.back", {"link": number}))
-            self._timers.cancel("give up")
+            self._patience.end()
             self._timers.cancel("ask")
             self._plan_rotation(link, now)
             self._watcher.link_live(now, continuous=False)
@@ -254,10 +269,12 @@ class Links:
         link = Link(self._number(), self._options, self._timers, self._emit)
         self.coming = link
         self.asked += 1
-        rotating = self.live
-        urgency: Urgency = "rotate" if rotating else "reconnect"
-        self._at_leisure = rotating
-        deadline = self.current.expires_at if rotating and self.current else None
+        self._patience.go_on(now)
+        urgency: Urgency = "reconnect" if self._ever_live else self._first
+        deadline: float | None = None
+        if self.live and self.current is not None and now < self.current.expires_at:
+            urgency, deadline = "rotate", self.current.expires_at
+        self._at_leisure = deadline is not None
         self._emit(Trace("connection.asked", {"link": link.id, "urgency": urgency}))
         self._emit(RequestConnection(link.id, True, urgency, deadline))
 
@@ -277,7 +294,7 @@ class Links:
         self.current, self.coming = link, None
         self._ever_live = True
         self._cause = None
-        self._timers.cancel("give up")
+        self._patience.end()
         self._emit(Trace("link.live", {"link": link.id, "rotation": continuous}))
         if before is not None:
             if continuous:
@@ -333,8 +350,7 @@ class Links:
         """Start over: no link is live."""
         if self._winding_down:
             return
-        if "give up" not in self._timers:
-            self._timers.set("give up", now + self._options.give_up_after)
+        self._patience.begin(self._options.give_up_after, now)
         coming = self.coming
         if coming is not None and coming.state is LinkState.ASKED and self._at_leisure:
             # Ask again as somebody whose chat is broken.

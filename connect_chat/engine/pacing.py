@@ -6,8 +6,14 @@ which a full bucket would be reached if every token spent were paid back at the 
 one interval into the future; a token is there as long as ``due`` is less than a burst ahead.
 Nothing has to be refilled, and the time at which the next token is there is known exactly.
 
-Calls that find no token wait in one queue per priority. Tokens go to the most urgent priority
-first and within one priority to who came first.
+Calls that find no token wait. Tokens go to the most urgent priority first; within one priority
+the chats take turns, so that one that calls all the time delays another by one call at most;
+rotations go by their deadlines instead. Whoever waits in vain, past its deadline, is let go.
+
+What the service grants may be less than what it is said to: others use the same quota, or it was
+lowered. A call that is refused for the quota lowers the rate of its operation by a factor, and
+the rate recovers evenly with time (additive increase, multiplicative decrease). All calls that
+were under way then tell of the same shortage, so that only the first of them counts.
 
 The times passed in may count from anywhere, in seconds, but must not run backwards.
 """
@@ -15,129 +21,98 @@ The times passed in may count from anywhere, in seconds, but must not run backwa
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import IntEnum
-from types import MappingProxyType
 
-from connect_chat.errors import ConfigurationError
+from connect_chat.engine.queues import ByDeadline, Priority, RoundRobin, Ticket
+from connect_chat.engine.quota import Quota, Rate
 
-__all__ = ["DEFAULT_QUOTA", "Limiter", "Priority", "Quota", "Rate", "Ticket"]
+__all__ = ["Limiter"]
 
-
-class Priority(IntEnum):
-    """How urgent a call is: the lowest value goes first."""
-
-    SEND = 0
-    """Somebody is waiting for this very call: sending and everything a user asked for."""
-
-    RECONNECT = 1
-    """A chat is broken until it has been made: a new connection, and what was missed."""
-
-    ROTATE = 2
-    """A chat will be broken unless it is made in time: a connection that is about to expire."""
-
-    HISTORY = 3
-    """Nothing waits for it: reading back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How often an operation may be called.
-
-    Attributes:
-        per_second: Calls per second, in the long run.
-        burst: Calls at once, after a pause.
-
-    Raises:
-        ConfigurationError: ``per_second`` is not a positive number or ``burst`` is less than 1.
-    """
-
-    per_second: float
-    burst: int
-
-    def __post_init__(self) -> None:
-        if not (0 < self.per_second < math.inf and self.burst >= 1):
-            raise ConfigurationError(
-                "a Rate takes more than 0 calls per_second and a burst of at least 1; got "
-                f"{self.per_second!r} and {self.burst!r}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """The rates of a Connect instance, by operation.
-
-    Attributes:
-        rates: By the service's name of the operation, for example ``"SendMessage"``. An operation
-            without a rate is not paced.
-    """
-
-    rates: Mapping[str, Rate]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rates", MappingProxyType(dict(self.rates)))
-
-    def overridden_by(self, rates: Mapping[str, Rate]) -> Quota:
-        """Return this quota with other rates for some operations."""
-        return Quota({**self.rates, **rates})
-
-
-DEFAULT_QUOTA = Quota(
-    {
-        "CreateParticipantConnection": Rate(6, 9),
-        "DisconnectParticipant": Rate(3, 5),
-        "GetTranscript": Rate(8, 12),
-        "SendMessage": Rate(10, 15),
-        "SendEvent": Rate(10, 15),
-        "StartAttachmentUpload": Rate(2, 5),
-        "CompleteAttachmentUpload": Rate(2, 5),
-        "GetAttachment": Rate(8, 12),
-    }
-)
-"""What AWS grants an instance by default, as its documentation of API throttling says. It gives no
-rates for the other three operations, so they are not paced; a throttled one is retried later."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ticket:
-    """One call's place in the queue."""
-
-    operation: str
-    priority: Priority
+# What is left of a rate after a refusal, and how much of the full rate comes back each second. A
+# service that grants half of what it should refuses about one call of a hundred then.
+_DECREASE = 0.7
+_RECOVERY = 0.01
+# However often it is refused, an operation keeps so much of its rate.
+_FLOOR = 0.02
 
 
 class _Lane:
     """One operation's bucket and queues."""
 
-    __slots__ = ("_due", "_headroom", "_interval", "queues")
+    __slots__ = (
+        "_burst",
+        "_due",
+        "_interval",
+        "_share",
+        "_throttled_at",
+        "deadlines",
+        "queues",
+        "waiting",
+    )
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, jitter: float) -> None:
         self._interval = 1.0 / rate.per_second
-        self._headroom = (rate.burst - 1) * self._interval
+        # How far `due` may lie ahead: a time, so that a lower rate has a smaller burst.
+        burst = (rate.burst - 1) * self._interval
+        self._burst = burst - min(jitter, burst / 2.0)
         self._due = -math.inf
-        self.queues = {priority: OrderedDict[Ticket, None]() for priority in Priority}
-
-    @property
-    def waiting(self) -> int:
-        return sum(map(len, self.queues.values()))
+        self._share = 1.0
+        self._throttled_at = -math.inf
+        self.queues: dict[Priority, RoundRobin | ByDeadline] = {
+            priority: ByDeadline() if priority is Priority.ROTATE else RoundRobin()
+            for priority in Priority
+        }
+        self.deadlines = ByDeadline()
+        self.waiting = 0
 
     @property
     def ready_at(self) -> float:
-        return self._due - self._headroom
+        return self._due - self._burst
+
+    def share(self, now: float) -> float:
+        if self._share == 1.0:
+            return 1.0
+        return min(1.0, self._share + _RECOVERY * (now - self._throttled_at))
 
     def take(self, now: float) -> None:
-        self._due = max(self._due, now) + self._interval
+        self._due = max(self._due, now) + self._interval / self.share(now)
 
     def give_back(self) -> None:
+        # Never more than was taken, whatever the rate was then.
         self._due -= self._interval
 
-    def next_ticket(self) -> Ticket | None:
-        for queue in self.queues.values():
-            if queue:
-                return queue.popitem(last=False)[0]
-        return None
+    def throttled(self, sent_at: float, now: float) -> bool:
+        if sent_at <= self._throttled_at:
+            return False
+        self._share = max(_FLOOR, self.share(now) * _DECREASE)
+        self._throttled_at = now
+        # The service's bucket is empty: so is ours.
+        self._due = max(self._due, now + self._burst + self._interval / self._share)
+        return True
+
+    def put(self, ticket: Ticket) -> None:
+        self.queues[ticket.priority].put(ticket)
+        if ticket.deadline < math.inf:
+            self.deadlines.put(ticket)
+        self.waiting += 1
+
+    def discard(self, ticket: Ticket) -> bool:
+        if not self.queues[ticket.priority].discard(ticket):
+            return False
+        self.deadlines.discard(ticket)
+        self.waiting -= 1
+        return True
+
+    def pop(self) -> Ticket:
+        ticket = next(queue for queue in self.queues.values() if queue).pop()
+        self.deadlines.discard(ticket)
+        self.waiting -= 1
+        return ticket
+
+    def pop_late(self) -> Ticket:
+        ticket = self.deadlines.pop()
+        self.queues[ticket.priority].discard(ticket)
+        self.waiting -= 1
+        return ticket
 
 
 class Limiter:
@@ -145,16 +120,28 @@ class Limiter:
 
     Args:
         quota: The rates; None lets every call go at once.
+        jitter: By how much the times that calls are under way differ, in seconds. Calls that went
+            out in time may arrive closer together, so that much of each burst (half of it at most)
+            is held back; what is granted in the long run stays the same.
     """
 
-    def __init__(self, quota: Quota | None) -> None:
+    def __init__(self, quota: Quota | None, *, jitter: float = 0.0) -> None:
         rates = quota.rates if quota else {}
-        self._lanes = {operation: _Lane(rate) for operation, rate in rates.items()}
+        self._lanes = {operation: _Lane(rate, jitter) for operation, rate in rates.items()}
 
     @property
-    def waiting(self) -> int:
-        """How many calls are queued."""
-        return sum(lane.waiting for lane in self._lanes.values())
+    def waiting(self) -> dict[str, dict[Priority, int]]:
+        """How many calls are queued, by operation and priority, where there are any."""
+        return {
+            operation: {priority: len(queue) for priority, queue in lane.queues.items() if queue}
+            for operation, lane in self._lanes.items()
+            if lane.waiting
+        }
+
+    def share(self, operation: str, now: float) -> float:
+        """Return what is left of an operation's rate after refusals: 1 for all of it."""
+        lane = self._lanes.get(operation)
+        return 1.0 if lane is None else lane.share(now)
 
     def admit(self, operation: str, now: float) -> bool:
         """Return whether a call may go at once, and take its token if so.
@@ -165,35 +152,54 @@ class Limiter:
         lane = self._lanes.get(operation)
         if lane is None:
             return True
-        if lane.ready_at > now or lane.waiting:
+        if lane.waiting or lane.ready_at > now:
             return False
         lane.take(now)
         return True
 
-    def enqueue(self, operation: str, priority: Priority) -> Ticket:
-        """Queue a call that `admit` refused, and return its place."""
-        ticket = Ticket(operation, priority)
-        self._lanes[operation].queues[priority][ticket] = None
-        return ticket
+    def enqueue(self, ticket: Ticket) -> None:
+        """Queue a call that `admit` refused."""
+        self._lanes[ticket.operation].put(ticket)
 
     def withdraw(self, ticket: Ticket) -> None:
         """Give up a place, or a turn that was granted and not used; others profit by it."""
         lane = self._lanes[ticket.operation]
-        queue = lane.queues[ticket.priority]
-        if ticket in queue:
-            del queue[ticket]
-        else:
+        if not lane.discard(ticket):
             lane.give_back()
 
     def grant(self, now: float) -> list[Ticket]:
         """Take tokens for the calls whose turn has come; return these, by operation in order."""
         granted = []
         for lane in self._lanes.values():
-            while lane.ready_at <= now and (ticket := lane.next_ticket()):
+            while lane.waiting and lane.ready_at <= now:
                 lane.take(now)
-                granted.append(ticket)
+                granted.append(lane.pop())
         return granted
 
-    def next_grant(self) -> float | None:
-        """Return the time at which `grant` will next have something, or None with nobody queued."""
-        return min((lane.ready_at for lane in self._lanes.values() if lane.waiting), default=None)
+    def expire(self, now: float) -> list[Ticket]:
+        """Remove the calls whose deadline has come, and return these."""
+        expired = []
+        for lane in self._lanes.values():
+            while lane.deadlines.earliest <= now:
+                expired.append(lane.pop_late())
+        return expired
+
+    def next_event(self) -> float | None:
+        """Return when `grant` or `expire` will next have something, or None with nobody queued."""
+        return min(
+            (
+                min(lane.ready_at, lane.deadlines.earliest)
+                for lane in self._lanes.values()
+                if lane.waiting
+            ),
+            default=None,
+        )
+
+    def throttled(self, operation: str, sent_at: float, now: float) -> bool:
+        """Slow down, since the service refused for the quota a call that was sent at ``sent_at``.
+
+        Returns:
+            Whether it did. Calls that were under way when it last did tell nothing new.
+        """
+        lane = self._lanes.get(operation)
+        return lane is not None and lane.throttled(sent_at, now)

@@ -12,9 +12,17 @@ from collections.abc import Callable
 from random import Random
 
 from connect_chat.engine.backoff import Backoff
-from connect_chat.engine.commands import Command, Forget, Grant, RequestConnection, Trace
+from connect_chat.engine.commands import (
+    Command,
+    Forget,
+    Grant,
+    RequestConnection,
+    Trace,
+    Urgency,
+)
 from connect_chat.engine.links import Watcher
 from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.patience import Patience
 from connect_chat.engine.timers import Timers
 
 __all__ = ["Polling"]
@@ -53,6 +61,8 @@ class Polling:
         self._poll = poll
         self._count = delivered
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
+        self._patience = Patience(timers)
+        self._urgency: Urgency = "connect"
         self._interval = options.poll_fastest
         self._request: int | None = None
         self._cause: Exception | None = None
@@ -63,9 +73,10 @@ class Polling:
         """Whether a connection is being asked for, or is about to be."""
         return self._request is not None or "ask" in self._timers
 
-    def start(self, now: float) -> None:
+    def start(self, now: float, urgency: Urgency = "connect") -> None:
         """Ask for a connection token, and to be counted as connected."""
-        self._timers.set("give up", now + self._options.connect_timeout)
+        self._urgency = urgency
+        self._patience.begin(self._options.connect_timeout, now)
         self._ask()
 
     def wind_down(self) -> None:
@@ -73,8 +84,9 @@ class Polling:
         if self._request is not None:
             self._emit(Forget(self._request))
             self._request = None
-        for alarm in ("give up", "ask", "poll"):
-            self._timers.cancel(alarm)
+        self._patience.end()
+        self._timers.cancel("ask")
+        self._timers.cancel("poll")
 
     def stop(self, why: str) -> None:
         """Poll no more, and do not count as live."""
@@ -85,6 +97,14 @@ class Polling:
     def awaits(self, request: int) -> bool:
         """Whether ``request`` is the connection being asked for."""
         return request == self._request
+
+    def queued(self, now: float) -> None:
+        """Note that the connection being asked for waits for its turn under the quota."""
+        self._patience.wait(now)
+
+    def turn_came(self, now: float) -> None:
+        """Note that it no longer does."""
+        self._patience.go_on(now)
 
     def granted(self, _request: int, _grant: Grant, _issued_at: float, now: float) -> None:
         """Take the connection: begin to poll."""
@@ -113,7 +133,7 @@ class Polling:
         self._cause = error
         if self.live:
             self.live = False
-            self._timers.set("give up", now + self._options.give_up_after)
+            self._patience.begin(self._options.give_up_after, now)
             self._watcher.link_lost(now)
         self._timers.set("poll", now + self._backoff.next())
 
@@ -139,12 +159,12 @@ class Polling:
         self.asked += 1
         self._emit(Trace("connection.asked", {"transport": "polling"}))
         self._emit(
-            RequestConnection(self._request, False, "reconnect", None, connect_participant=True)
+            RequestConnection(self._request, False, self._urgency, None, connect_participant=True)
         )
 
     def _succeeded(self, now: float) -> None:
         self.live = True
         self._cause = None
         self._backoff.reset()
-        self._timers.cancel("give up")
+        self._patience.end()
         self._watcher.link_live(now, continuous=False)

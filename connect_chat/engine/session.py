@@ -315,7 +315,8 @@ class SessionEngine:
         """Begin: connect."""
         self._enter(SessionState.CONNECTING)
         self.recovery.interrupted(now)
-        self.connection.start(now)
+        # Somebody is waiting for a new chat; those that are resumed come by the thousand.
+        self.connection.start(now, "reconnect" if self._resumed else "connect")
 
     def wake(self, now: float) -> None:
         """Do what is due."""
@@ -373,6 +374,16 @@ class SessionEngine:
             self.beginning.hold(request, grant, now)
         else:
             self.connection.granted(request, grant, now, now)
+
+    def connection_queued(self, request: int, now: float) -> None:
+        """Note that a CreateParticipantConnection waits for its turn under the quota."""
+        if self.connection.awaits(request):
+            self.connection.queued(now)
+
+    def connection_turn_came(self, request: int, now: float) -> None:
+        """Note that it no longer does."""
+        if self.connection.awaits(request):
+            self.connection.turn_came(now)
 
     def connection_refused(self, request: int, error: Exception, now: float) -> None:
         """Note that CreateParticipantConnection failed."""

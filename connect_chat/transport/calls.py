@@ -7,20 +7,21 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TypeVar
 
-from connect_chat.engine.pacing import Limiter, Priority
+from connect_chat.engine.queues import Priority
 from connect_chat.engine.retry import Failure, Retries, RetryBudget
 from connect_chat.errors import NotConnectedError, ServiceUnreachableError
 from connect_chat.requests import Request
 from connect_chat.shapes import Response
 from connect_chat.transport.answers import Failed
 from connect_chat.transport.http import Http
-from connect_chat.transport.pacer import Pacer
+from connect_chat.transport.pacer import RateLimiter
 
-__all__ = ["Caller", "ClientStats"]
+__all__ = ["Bounds", "Caller", "ClientStats"]
 
 R = TypeVar("R", bound=Response)
 
@@ -37,6 +38,7 @@ class ClientStats:
         retries: Attempts after the first.
         throttles: Attempts that the service refused for the instance's quota.
         waiting: Calls that are waiting for their turn under the quota now.
+        queues: These, by operation and priority.
     """
 
     calls: Mapping[str, int]
@@ -44,6 +46,24 @@ class ClientStats:
     retries: Mapping[str, int]
     throttles: Mapping[str, int]
     waiting: int
+    queues: Mapping[str, Mapping[Priority, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a call may take, and who hears of its waits.
+
+    Attributes:
+        deadline: Seconds that it may take, waits included; None for no bound.
+        turn_by: When its turn under the quota is of no use any more, by the event loop's clock;
+            None if it always is.
+        on_wait: Called with True when it begins to wait for its turn, and with False when it no
+            longer does; None for nobody.
+    """
+
+    deadline: float | None = None
+    turn_by: float | None = None
+    on_wait: Callable[[bool], None] | None = None
 
 
 class Caller:
@@ -55,9 +75,9 @@ class Caller:
         max_attempts: How many attempts a call has.
     """
 
-    def __init__(self, http: Http, limiter: Limiter, *, max_attempts: int) -> None:
+    def __init__(self, http: Http, limiter: RateLimiter, *, max_attempts: int) -> None:
         self._http = http
-        self._pacer = Pacer(limiter)
+        self._limiter = limiter
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
         self._closed = False
@@ -69,24 +89,24 @@ class Caller:
     @property
     def stats(self) -> ClientStats:
         """What has been done so far."""
+        queues = self._limiter.waiting
         return ClientStats(
             calls=dict(self._calls),
             attempts=dict(self._attempts),
             retries=dict(self._retries),
             throttles=dict(self._throttles),
-            waiting=self._pacer.waiting,
+            waiting=sum(sum(queue.values()) for queue in queues.values()),
+            queues=queues,
         )
 
-    async def call(
-        self, request: Request, kind: type[R], priority: Priority, deadline: float | None
-    ) -> R:
+    async def call(self, request: Request, kind: type[R], priority: Priority, bounds: Bounds) -> R:
         """Make a call and return its result.
 
         Args:
             request: What to ask.
             kind: The type of the result.
             priority: Who goes first when calls have to wait.
-            deadline: Seconds that it may take, waits included; None for no bound.
+            bounds: How long it may take.
 
         Raises:
             ServiceError: The service refused it.
@@ -100,21 +120,27 @@ class Caller:
             self._budget, max_attempts=self._max_attempts, repeatable=request.repeatable
         )
         loop = asyncio.get_running_loop()
+        deadline = bounds.deadline
         until = math.inf if deadline is None else loop.time() + deadline
         failed: Failed | None = None
         sent = False
         try:
             async with asyncio.timeout_at(None if deadline is None else until) as scope:
                 while True:
-                    await self._pacer.turn(operation, priority)
+                    if not await self._turn(request, priority, bounds, until):
+                        break
                     self._check_open()
                     self._attempts[operation] += 1
                     sent = True
+                    sent_at = loop.time()
                     answer = await self._http.send(request, kind)
                     if not isinstance(answer, Failed):
                         retries.succeeded()
                         return answer
                     failed = answer
+                    if failed.failure is Failure.THROTTLED:
+                        self._throttles[operation] += 1
+                        self._limiter.throttled(operation, sent_at)
                     delay = self._delay(operation, failed, retries, until - loop.time())
                     if delay is None:
                         break
@@ -125,6 +151,28 @@ class Caller:
         if failed is not None:
             raise failed.error
         raise _overdue(operation, deadline, sent=sent)
+
+    async def _turn(
+        self, request: Request, priority: Priority, bounds: Bounds, until: float
+    ) -> bool:
+        """Wait for the call's turn; return whether it came while it was of use."""
+        turn_by = until if bounds.turn_by is None else min(until, bounds.turn_by)
+        if bounds.on_wait is not None:
+            bounds.on_wait(True)
+        try:
+            await self._limiter.turn(
+                request.operation.name,
+                priority=priority,
+                # A connection token, hence the key, changes with every rotation: no harm.
+                key=blake2b(request.token.encode(), digest_size=8).hexdigest(),
+                deadline=None if turn_by == math.inf else turn_by,
+            )
+        except TimeoutError:
+            return False
+        finally:
+            if bounds.on_wait is not None:
+                bounds.on_wait(False)
+        return True
 
     async def aclose(self) -> None:
         """Let no more calls go, and close the connections."""
@@ -138,11 +186,9 @@ class Caller:
     def _delay(
         self, operation: str, failed: Failed, retries: Retries, remaining: float
     ) -> float | None:
-        """Count a failed attempt; return the seconds until the next one, or None for none."""
+        """Return the seconds until the next attempt after a failed one, or None for none."""
         if failed.failure is None:
             return None
-        if failed.failure is Failure.THROTTLED:
-            self._throttles[operation] += 1
         delay = retries.again_after(
             failed.failure,
             retry_after=failed.retry_after,
@@ -162,10 +208,13 @@ class Caller:
 
 
 def _overdue(operation: str, deadline: float | None, *, sent: bool) -> ServiceUnreachableError:
-    return ServiceUnreachableError(
-        f"none within the deadline of {deadline:g} s"
-        if sent
-        else f"it was not sent, because its turn under the quota did not come within the "
-        f"deadline of {deadline:g} s (see quota= and deadline= of ParticipantClient)",
-        operation=operation,
-    )
+    if sent:
+        why = f"none within the deadline of {deadline:g} s"
+    elif deadline is None:
+        why = "it was not sent, because its turn under the quota did not come while it was of use"
+    else:
+        why = (
+            "it was not sent, because its turn under the quota did not come within the deadline "
+            f"of {deadline:g} s (see quota= and deadline= of ParticipantClient)"
+        )
+    return ServiceUnreachableError(why, operation=operation)

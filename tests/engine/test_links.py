@@ -159,7 +159,7 @@ class TestConnecting:
 
     def test_the_way_to_a_live_link(self):
         rig = Rig()
-        assert rig.start() == ["ask 1 reconnect"]
+        assert rig.start() == ["ask 1 connect"]
         assert rig.grant(1) == ["open 1"]
         assert not rig.links.live
         rig.open(1)
@@ -183,7 +183,7 @@ class TestConnecting:
         rig = Rig()
         rig.start()
         rig.fail(1, THROTTLED)
-        assert rig.wake(7.0) == [(7.0, "ask 2 reconnect")]
+        assert rig.wake(7.0) == [(7.0, "ask 2 connect")]
 
     def test_a_url_that_came_too_late_to_be_opened_is_not(self):
         """It was issued long before its connection could be used."""
@@ -214,13 +214,13 @@ class TestConnecting:
         rig.grant(1)
         rig.links.not_opened(1, "HTTP 403", 0.0, spent=True)
         assert rig.asked() == ["close 1"]
-        assert rig.wake(0.5) == [(0.25, "ask 2 reconnect")]
+        assert rig.wake(0.5) == [(0.25, "ask 2 connect")]
 
     def test_a_shell_that_does_not_answer_is_not_waited_for(self):
         rig = Rig()
         rig.start()
         rig.grant(1)
-        assert rig.wake(12.0) == [(11.0, "close 1"), (11.25, "ask 2 reconnect")]
+        assert rig.wake(12.0) == [(11.0, "close 1"), (11.25, "ask 2 connect")]
 
     @pytest.mark.parametrize("accepted", [False, None])
     def test_a_subscription_that_comes_to_nothing_costs_another_connection(self, accepted):
@@ -233,7 +233,7 @@ class TestConnecting:
             if accepted is False:
                 asked += rig.subscribe(1, accepted=False)
             asked += [words for _, words in rig.wake(0.6)]
-        assert asked == ["close 1", "ask 2 reconnect"]
+        assert asked == ["close 1", "ask 2 connect"]
 
     def test_it_is_given_up_after_the_timeout_with_the_cause(self):
         rig = Rig(connect_timeout=60.0)
@@ -314,6 +314,27 @@ class TestLoss:
             rig.fail(number)
         assert rig.tell() == ["lost", "gave up"]
 
+    def test_waiting_for_a_turn_under_the_quota_does_not_count(self):
+        """An hour in the queue behind a fleet is no failure; what comes after counts again."""
+        rig = live(give_up_after=100.0)
+        rig.cut(1)
+        rig.links.queued(rig.now)
+        rig.wake(3600.0)
+        rig.links.turn_came(rig.now)
+        rig.wake(99.0)
+        assert rig.tell() == ["lost"]
+        rig.wake(1.0)
+        assert rig.tell() == ["gave up"]
+
+    def test_another_request_has_its_own_wait(self):
+        """A rotation that is withdrawn for a reconnection takes its wait with it."""
+        rig = live(rotation_jitter=0.0, give_up_after=100.0)
+        assert rig.wake(3480.0) == [(3480.0, "ask 2 rotate")]
+        rig.links.queued(rig.now)
+        assert rig.cut(1) == ["close 1", "forget 2", "ask 3 reconnect"]
+        rig.wake(100.0)
+        assert rig.tell() == ["lost", "gave up"]
+
     def test_a_new_link_ends_that_time(self):
         rig = live(give_up_after=100.0)
         rig.cut(1)
@@ -387,6 +408,15 @@ class TestRotation:
         (request,) = [one for one in rig.emitted if isinstance(one, RequestConnection)]
         assert request.deadline == 3600.0
 
+    def test_once_it_has_expired_it_is_no_rotation_any_more(self):
+        """A turn that did not come in time is asked for again, with more urgency."""
+        rig = live(rotation_jitter=0.0)
+        rig.wake(3480.0)
+        rig.timers.cancel(("silence", 1))
+        rig.timers.cancel(("beat", 1))
+        rig.now = 3600.0
+        assert rig.fail(2) == ["ask 3 reconnect"]
+
     def test_margin_and_jitter(self):
         """120 s before the expiry, and up to 240 s earlier; here the middle."""
         rig = live()
@@ -399,7 +429,7 @@ class TestRotation:
         rig.start()
         rig.connect(1, lifetime)
         ((moment, asked),) = rig.wake(lifetime * 0.8 + 2.0)
-        assert asked == "ask 2 rotate"
+        assert asked == ("ask 2 rotate" if moment < lifetime else "ask 2 reconnect")
         assert moment >= 2.0
         assert moment >= lifetime * 0.6
 

@@ -142,7 +142,7 @@ class TestLinkLife:
 
     def test_the_ordinary_way(self):
         chat = Chat()
-        assert chat.start() == ["ask A reconnect"]
+        assert chat.start() == ["ask A connect"]
         assert chat.granted("A") == ["open A"]
         assert chat.opened("A") == ["subscribe A"]
         assert chat.state == "connecting"
@@ -161,14 +161,14 @@ class TestLinkLife:
             assert chat.declined("A") == []
             assert chat.passes(0.5) == ["subscribe A"]
         assert chat.declined("A") == ["close A", "read backward, rotate"]
-        assert chat.passes(0.25) == ["ask B reconnect"]
+        assert chat.passes(0.25) == ["ask B connect"]
 
     def test_an_unanswered_subscription_is_repeated_then_the_link_is_given_up(self):
         chat = started()
         chat.granted("A")
         chat.opened("A")
         assert chat.passes(3.25) == [
-            "subscribe A", "subscribe A", "close A", "read backward, rotate", "ask B reconnect",
+            "subscribe A", "subscribe A", "close A", "read backward, rotate", "ask B connect",
         ]  # fmt: skip
 
     def test_a_stale_url_is_never_opened(self):
@@ -178,7 +178,7 @@ class TestLinkLife:
         assert chat.granted("A") == ["read the newest, reconnect"]
         chat.passes(85.0)
         assert chat.page("m1") == ["read from m1, rotate"]
-        assert chat.passes(0.25) == ["ask B reconnect"]
+        assert chat.passes(0.25) == ["ask B connect"]
 
     def test_a_silent_link_is_replaced_while_it_is_still_listened_to(self):
         chat = connected("m1")
@@ -571,7 +571,7 @@ class TestDelivery:
         chat.start()
         chat.granted("A")
         assert chat.page_fails(THROTTLED) == []
-        assert chat.passes(7.0) == ["ask B reconnect"]
+        assert chat.passes(7.0) == ["ask B connect"]
         assert chat.granted("B") == ["read the newest, reconnect"]
         assert chat.page() == ["open B"]
 
@@ -971,7 +971,7 @@ class TestEnds:
     def test_a_first_connection_that_is_throttled_is_tried_again(self):
         chat = started()
         assert chat.refused("A", THROTTLED) == []
-        assert chat.passes(7.0) == ["ask B reconnect"]
+        assert chat.passes(7.0) == ["ask B connect"]
 
     def test_the_first_connection_is_tried_only_so_long(self):
         chat = Chat(options=plain(connect_timeout=30.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -55,7 +56,10 @@ def greatest_jitter(monkeypatch):
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate():
-    """30 messages under 10/s and 15 at once: 15 now, then one every 0.1 s."""
+    """30 messages under 10/s and 15 at once: 12 now, then one every 0.1 s.
+
+    The rest of the burst is for calls that arrive 0.25 s closer together than they were sent.
+    """
 
     async def main():
         service = Service()
@@ -63,12 +67,12 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate():
             await asyncio.gather(*(client.send_message("t", "hi") for _ in range(30)))
         return service.times
 
-    expected = [0.0] * 15 + [0.1 * n for n in range(1, 16)]
+    expected = [0.0] * 12 + [0.05 + 0.1 * n for n in range(18)]
     assert run_virtual(main()) == pytest.approx(expected)
 
 
 def test_a_mass_reconnection_uses_the_whole_quota():
-    """200 connections under 6/s and 9 at once take exactly (200 - 9) / 6 s."""
+    """200 connections under 6/s and 9 at once take (200 - 9) / 6 s, and 0.25 s for safety."""
 
     async def main():
         service = Service()
@@ -78,7 +82,7 @@ def test_a_mass_reconnection_uses_the_whole_quota():
 
     times = run_virtual(main())
     assert len(times) == 200
-    assert times[-1] == pytest.approx((200 - 9) / 6)
+    assert times[-1] == pytest.approx((200 - 9) / 6 + 0.25)
 
 
 def test_priorities_decide_who_waits():
@@ -127,11 +131,11 @@ def test_a_mapping_replaces_single_rates():
         async with client_of(service, quota={"SendMessage": Rate(1, 1)}) as client:
             await asyncio.gather(
                 *(client.send_message("t", "hi") for _ in range(2)),
-                *(client.send_event("t", TYPING) for _ in range(16)),
+                *(client.send_event("t", TYPING) for _ in range(13)),
             )
         return sorted(service.times)
 
-    assert run_virtual(main()) == pytest.approx([0.0] * 16 + [0.1, 1.0])
+    assert run_virtual(main()) == pytest.approx([0.0] * 13 + [0.05, 1.0])
 
 
 TYPING = "application/vnd.amazonaws.connect.event.typing"
@@ -383,6 +387,132 @@ def test_the_deadline_bounds_the_wait_for_a_turn():
         return len(service.times), asyncio.get_running_loop().time()
 
     assert run_virtual(main()) == (1, 5.0)
+
+
+def test_a_turn_that_comes_too_late_to_be_of_use():
+    """The call leaves the queue, says so, and its listener knows that it waits no longer."""
+
+    async def main():
+        service, waits = Service(), []
+        async with client_of(service, quota={"GetTranscript": Rate(0.1, 1)}) as client:
+            await client.get_transcript("t")
+            patient = client.without_deadline(turn_by=9.0, on_wait=waits.append)
+            with pytest.raises(ServiceUnreachableError, match=r"not sent.*of use"):
+                await patient.get_transcript("t")
+            assert client.stats.waiting == 0
+        return len(service.times), waits, asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == (1, [True, False], 9.0)
+
+
+def test_a_turn_in_time_is_no_bound_for_the_call():
+    async def main():
+        async with client_of(Service(latency=100.0)) as client:
+            patient = client.without_deadline(turn_by=9.0)
+            await patient.get_transcript("t")
+
+    run_virtual(main())
+
+
+def test_cancelled_just_after_its_turn_was_missed():
+    """Nothing was granted, so nothing is given back."""
+
+    async def main():
+        service = Service()
+        async with client_of(service, quota={"GetTranscript": Rate(0.1, 1)}) as client:
+            await client.get_transcript("t")
+            call = asyncio.create_task(client.without_deadline(turn_by=9.0).get_transcript("t"))
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_at(9.0, call.cancel)
+            await asyncio.wait([call])
+            assert call.cancelled()
+            await client.get_transcript("t")
+        return service.times
+
+    assert run_virtual(main()) == pytest.approx([0.0, 10.0])
+
+
+def test_a_noisy_chat_does_not_starve_the_others():
+    """Between the messages of a chat that sends 50 at once, another's three go out."""
+
+    async def main():
+        service = Service()
+        async with client_of(service, quota={"SendMessage": Rate(1, 1)}, deadline=None) as client:
+            noisy = [asyncio.create_task(client.send_message("noisy", "hi")) for _ in range(50)]
+            await asyncio.sleep(0.5)
+            await asyncio.gather(*(client.send_message("quiet", "hi") for _ in range(3)))
+            now = asyncio.get_running_loop().time()
+            for call in noisy:
+                call.cancel()
+        return now
+
+    assert run_virtual(main()) == pytest.approx(6.0)
+
+
+def test_throttling_slows_the_whole_client_down(caplog):
+    """After a refusal calls go out at 0.7 of the rate, whoever makes them; said once in the log."""
+
+    async def main():
+        service = Service(429, 429, 200)
+        async with client_of(service, quota={"SendMessage": Rate(1, 4)}, deadline=None) as client:
+            await asyncio.gather(*(client.send_message(str(n), "hi") for n in range(10)))
+        return service.times
+
+    with caplog.at_level("WARNING"):
+        times = run_virtual(main())
+    assert len(times) == 12
+    later = times[3:]
+    assert all(after - before > 1.05 for before, after in pairwise(later[:5]))
+    assert [record.getMessage() for record in caplog.records] == [
+        "SendMessage is throttled by the service: slowing down to 70 % of its rate for a while"
+    ]
+
+
+class Shared:
+    """A limiter as one of several machines would have it, which tells what it is asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.throttles = []
+        self.waiting = {"SendMessage": {Priority.SEND: 3}}
+
+    async def turn(self, operation, *, priority, key, deadline):
+        self.asked.append((operation, priority, key, deadline))
+        await asyncio.sleep(1.0)
+        if deadline is not None and deadline < 1.0:
+            raise TimeoutError
+
+    def throttled(self, operation, sent_at):
+        self.throttles.append((operation, sent_at))
+
+
+def test_another_limiter_decides():
+    """It is asked for every attempt, told of throttling, and says how many wait."""
+
+    async def main():
+        service, shared = Service(429, 200), Shared()
+        async with client_of(service, limiter=shared, deadline=50.0) as client:
+            await client.send_message("a-secret", "hi")
+            await client.without_deadline().get_transcript("a-secret")
+            assert client.stats.waiting == 3
+            assert client.stats.queues == {"SendMessage": {Priority.SEND: 3}}
+            with pytest.raises(ServiceUnreachableError, match="not sent"):
+                await client.without_deadline(turn_by=0.5).get_transcript("t")
+        return service.times, shared
+
+    times, shared = run_virtual(main())
+    assert times[0] == 1.0
+    assert shared.throttles == [("SendMessage", 1.0)]
+    first, again, read, _ = shared.asked
+    assert first == again
+    assert (first[0], first[1], first[3]) == ("SendMessage", Priority.SEND, 50.0)
+    assert (read[0], read[1], read[3]) == ("GetTranscript", Priority.HISTORY, None)
+    assert first[2] == read[2] != "a-secret"
+
+
+def test_a_limiter_and_a_quota_exclude_each_other():
+    with pytest.raises(ConfigurationError, match="one or the other"):
+        client_of(Service(), limiter=Shared(), quota=None)
 
 
 def test_the_deadline_after_a_failure_raises_the_failure():
