@@ -27,6 +27,7 @@ def polls(chat, seconds, *items):
         while chat.reads:
             moments.append(round(chat.now - until + seconds, 3))
             chat.page(*items)
+    chat.passes(until - chat.now)
     return moments
 
 
