@@ -32,9 +32,19 @@ def emulator(
             help="A web page that may use it, for example http://localhost:3000. Repeatable.",
         ),
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="What the other side does in each chat: a name or a YAML file."),
+    ] = None,
+    list_scenarios: Annotated[
+        bool, typer.Option("--list-scenarios", help="List the scenarios there are, and exit.")
+    ] = False,
 ) -> None:
     """Emulate Amazon Connect chat; the first line of the output is the URL."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    if list_scenarios:
+        _list_scenarios()
+        return
     try:
         asyncio.run(
             _serve(
@@ -44,6 +54,7 @@ def emulator(
                 ssl_keyfile=ssl_keyfile,
                 quotas=quotas,
                 allow_origins=allow_origin or (),
+                scenario=scenario,
             )
         )
     except ConfigurationError as error:
@@ -53,9 +64,19 @@ def emulator(
         raise typer.Exit(1) from error
 
 
-async def _serve(*, quotas: bool, **options: Any) -> None:
-    from connect_chat.emulator import Emulator, EmulatorSettings
+def _list_scenarios() -> None:
+    from connect_chat.emulator.scenarios import ready
 
+    for name, about in ready().items():
+        typer.echo(f"{name:<14} {about}")
+
+
+async def _serve(*, quotas: bool, scenario: str | None, **options: Any) -> None:
+    from connect_chat.emulator import Emulator, EmulatorSettings
+    from connect_chat.emulator.scenarios import load
+
+    if scenario is not None:
+        options["scenario"] = load(scenario)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -187,9 +187,10 @@ class Faults:
                 for socket in self._sockets(injection):
                     socket.connection.close(GOING_AWAY)
             case ExpireTokens():
-                for participant in self._service.everybody():
-                    if self._hits(injection, participant):
-                        self._service.tokens.expire_connection_tokens(participant)
+                for contact in self._service.chats():
+                    for participant in contact.participants:
+                        if self._hits(injection, participant):
+                            self._service.tokens.expire_connection_tokens(participant)
 
     def _sockets(self, injection: Injection) -> list[Socket]:
         sockets = self._service.sockets()

@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,12 +17,13 @@ from starlette.responses import Response
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
+from connect_chat.emulator.admin import Admin
 from connect_chat.emulator.api import error_answer
 from connect_chat.emulator.attachments import Attachments
 from connect_chat.emulator.authentication import Authentication
 from connect_chat.emulator.browsers import BrowserGuard, check_origins, is_loopback
 from connect_chat.emulator.clock import Clock
-from connect_chat.emulator.contact import SYSTEM, ChatOptions, Contact
+from connect_chat.emulator.contact import SYSTEM, ChatOptions
 from connect_chat.emulator.control_plane import ControlPlane
 from connect_chat.emulator.exchanges import Exchanges
 from connect_chat.emulator.faults import Cut, Fail, Fault, LoseAnswer, RejectAttachment
@@ -100,7 +100,7 @@ class Emulator:
         self._listener: Listener | None = None
         self._playing: set[asyncio.Task[None]] = set()
         if scenario is not None:
-            self._service.on_start.append(partial(self._start_playing, scenario))
+            self._service.on_start.append(lambda contact: self.start_playing(contact.id, scenario))
 
     async def __aenter__(self) -> Self:
         """Open the port."""
@@ -156,6 +156,7 @@ class Emulator:
                 *ControlPlane(self._service).routes(exchanges),
                 *storage.routes(exchanges),
                 WebSocketRoute("/chat", Gateway(self._service, self._faults, self._records)),
+                Admin(self, self._service).routes(),
             ],
             exception_handlers={404: unknown_operation, 405: unknown_operation},
         )
@@ -337,7 +338,19 @@ class Emulator:
         """
         await play(self, self._service.contact(contact_id), scenario)
 
-    def _start_playing(self, scenario: Scenario, contact: Contact) -> None:
+    def start_playing(self, contact_id: str, scenario: Scenario) -> None:
+        """Let a scenario be played, as `play` does, without waiting for its end.
+
+        What goes wrong with it is logged.
+
+        Args:
+            contact_id: The chat.
+            scenario: See `connect_chat.emulator.scenarios`.
+
+        Raises:
+            Refusal: ResourceNotFoundException if there is no such chat.
+        """
+        contact = self._service.contact(contact_id)
         task = asyncio.get_running_loop().create_task(play(self, contact, scenario))
         self._playing.add(task)
         task.add_done_callback(self._played)

@@ -81,6 +81,10 @@ class Service:
         self._check_running(contact)
         return contact
 
+    def chats(self) -> list[Contact]:
+        """Return all chats that are known, over or not, in the order of their beginning."""
+        return list(self._chats.values())
+
     def ended_contact(self, contact_id: str) -> Contact:
         """Return a chat that is over.
 
@@ -320,10 +324,6 @@ class Service:
         """Abort a websocket."""
         self.close_socket(socket)
         socket.connection.abort()
-
-    def everybody(self) -> list[Participant]:
-        """Return the participants of all chats."""
-        return [person for chat in self._chats.values() for person in chat.participants]
 
     def sockets(self, contact_id: str | None = None) -> list[Socket]:
         """Return the open websockets of a chat, or all of them."""
