@@ -392,7 +392,9 @@ class SessionEngine:
         renewal = self.credentials.awaits(request)
         if not renewal and not self.connection.awaits(request):
             return
-        self._trace("connection.refused", {"error": type(error).__name__}, warning=True)
+        self._trace(
+            "connection.refused", {"error": type(error).__name__}, warning=not _denied(error)
+        )
         first = self.state is SessionState.CONNECTING
         leaving = self._leaving and self.connection.live
         if _denied(error) and not leaving and (not first or self._resumed):
@@ -554,6 +556,16 @@ class SessionEngine:
         """Note the id of a file of ours, before anybody can be told of it."""
         self.echoes.sent(attachment_id)
         self.files.announced(attachment_id)
+
+    def typing_begun(self, now: float) -> None:
+        """Note that SendEvent is called with a typing event; its echo may overtake its answer."""
+        del now
+        self.echoes.typing_begun()
+
+    def typing_ended(self, item_id: str | None, now: float) -> None:
+        """Note that this call has ended: with the event's Id, or None if it failed."""
+        self.echoes.typing_ended(item_id)
+        self._hand_out(self.echoes.settle(), now)
 
     def mark(self, kind: ReceiptKind, item: Item, now: float) -> None:
         """Mark somebody else's item as delivered to, or read by, our user."""
