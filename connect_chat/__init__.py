@@ -1,27 +1,260 @@
 """The asyncio client for Amazon Connect chat."""
 
-import importlib
 import logging
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from connect_chat._public import *  # noqa: F403 - all of them
-    from connect_chat._public import __all__ as __all__
+from connect_chat._version import __version__
+from connect_chat.attachments import SentAttachment
+from connect_chat.client import ParticipantClient
+from connect_chat.engine.commands import Trace
+from connect_chat.engine.options import SessionOptions
+from connect_chat.engine.queues import Priority
+from connect_chat.engine.quota import DEFAULT_QUOTA, Quota, Rate
+from connect_chat.engine.session import SessionState
+from connect_chat.engine.snapshot import Snapshot
+from connect_chat.errors import (
+    AccessDeniedException,
+    AttachmentError,
+    ChatEndedError,
+    ChatNotFoundError,
+    ConfigurationError,
+    ConflictException,
+    ConnectChatError,
+    HubClosedError,
+    HubFullError,
+    InternalServerException,
+    InvalidContentError,
+    InvalidRequestError,
+    MissingExtraError,
+    NotConnectedError,
+    ResourceNotFoundException,
+    ServiceError,
+    ServiceQuotaExceededException,
+    ServiceUnreachableError,
+    ThrottlingException,
+    ValidationException,
+)
+from connect_chat.export import TranscriptFormat, export_transcript
+from connect_chat.hub import ChatHub, HubStats
+from connect_chat.interactive import (
+    Carousel,
+    CarouselSelection,
+    Element,
+    InteractiveAnswer,
+    ListPicker,
+    Location,
+    Panel,
+    QuickReply,
+    ReplyMessage,
+    Template,
+    TimePicker,
+    TimeSlot,
+    UnknownTemplate,
+    ViewResource,
+    parse_template,
+)
+from connect_chat.items import (
+    EVENT_PREFIX,
+    INTERACTIVE_CONTENT_TYPE,
+    INTERACTIVE_RESPONSE_CONTENT_TYPE,
+    Attachment,
+    AttachmentMessage,
+    AuthenticationCancelled,
+    AuthenticationExpired,
+    AuthenticationFailed,
+    AuthenticationInitiated,
+    AuthenticationSucceeded,
+    AuthenticationTimedOut,
+    ChatEnded,
+    ChatRehydrated,
+    ConnectionAcknowledged,
+    InteractiveMessage,
+    InteractiveResponse,
+    Item,
+    Message,
+    MessageMetadata,
+    MessageUpdate,
+    ParticipantActive,
+    ParticipantAutoDisconnected,
+    ParticipantDisplayNameUpdated,
+    ParticipantIdle,
+    ParticipantInactive,
+    ParticipantInvited,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantReturned,
+    Receipt,
+    ReceiptDetail,
+    TransferFailed,
+    TransferSucceeded,
+    Typing,
+    UnknownItem,
+    WorkflowCancelled,
+    parse_item,
+)
+from connect_chat.requests import (
+    ConnectionType,
+    ContentDisposition,
+    ScanDirection,
+    SortOrder,
+    StartPosition,
+)
+from connect_chat.session import ChatSession, ItemReader, SentMessage
+from connect_chat.shapes import (
+    Attendee,
+    AudioFeatures,
+    CancelParticipantAuthenticationResponse,
+    CompleteAttachmentUploadResponse,
+    ConnectionCredentials,
+    CreateParticipantConnectionResponse,
+    DescribeViewResponse,
+    DisconnectParticipantResponse,
+    GetAttachmentResponse,
+    GetAuthenticationUrlResponse,
+    GetTranscriptResponse,
+    MeetingFeaturesConfiguration,
+    MessageProcessingMetadata,
+    Response,
+    SendEventResponse,
+    SendMessageResponse,
+    StartAttachmentUploadResponse,
+    UploadMetadata,
+    View,
+    ViewContent,
+    WebRTCConnection,
+    WebRTCMediaPlacement,
+    WebRTCMeeting,
+    Websocket,
+)
+from connect_chat.stores import RedisSnapshotStore, SnapshotStore, SqliteSnapshotStore
+from connect_chat.transport.calls import ClientStats
+from connect_chat.transport.pacer import RateLimiter
 
-else:
+# Quiet until the application sets up logging; the loggers are below "connect_chat".
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-    def __getattr__(name: str) -> Any:
-        """Return a public name, all of which are loaded when the first of them is used.
-
-        Not before, since pytest imports this package for its plugin, in every run of everybody who
-        has it installed: that must not cost them the import of HTTP and websocket clients.
-        """
-        public = importlib.import_module("connect_chat._public")
-        if name == "__all__" or name in public.__all__:
-            return globals().setdefault(name, getattr(public, name))
-        if name in globals():  # a module, which is there by now
-            return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *importlib.import_module("connect_chat._public").__all__})
+__all__ = [
+    "DEFAULT_QUOTA",
+    "EVENT_PREFIX",
+    "INTERACTIVE_CONTENT_TYPE",
+    "INTERACTIVE_RESPONSE_CONTENT_TYPE",
+    "AccessDeniedException",
+    "Attachment",
+    "AttachmentError",
+    "AttachmentMessage",
+    "Attendee",
+    "AudioFeatures",
+    "AuthenticationCancelled",
+    "AuthenticationExpired",
+    "AuthenticationFailed",
+    "AuthenticationInitiated",
+    "AuthenticationSucceeded",
+    "AuthenticationTimedOut",
+    "CancelParticipantAuthenticationResponse",
+    "Carousel",
+    "CarouselSelection",
+    "ChatEnded",
+    "ChatEndedError",
+    "ChatHub",
+    "ChatNotFoundError",
+    "ChatRehydrated",
+    "ChatSession",
+    "ClientStats",
+    "CompleteAttachmentUploadResponse",
+    "ConfigurationError",
+    "ConflictException",
+    "ConnectChatError",
+    "ConnectionAcknowledged",
+    "ConnectionCredentials",
+    "ConnectionType",
+    "ContentDisposition",
+    "CreateParticipantConnectionResponse",
+    "DescribeViewResponse",
+    "DisconnectParticipantResponse",
+    "Element",
+    "GetAttachmentResponse",
+    "GetAuthenticationUrlResponse",
+    "GetTranscriptResponse",
+    "HubClosedError",
+    "HubFullError",
+    "HubStats",
+    "InteractiveAnswer",
+    "InteractiveMessage",
+    "InteractiveResponse",
+    "InternalServerException",
+    "InvalidContentError",
+    "InvalidRequestError",
+    "Item",
+    "ItemReader",
+    "ListPicker",
+    "Location",
+    "MeetingFeaturesConfiguration",
+    "Message",
+    "MessageMetadata",
+    "MessageProcessingMetadata",
+    "MessageUpdate",
+    "MissingExtraError",
+    "NotConnectedError",
+    "Panel",
+    "ParticipantActive",
+    "ParticipantAutoDisconnected",
+    "ParticipantClient",
+    "ParticipantDisplayNameUpdated",
+    "ParticipantIdle",
+    "ParticipantInactive",
+    "ParticipantInvited",
+    "ParticipantJoined",
+    "ParticipantLeft",
+    "ParticipantReturned",
+    "Priority",
+    "QuickReply",
+    "Quota",
+    "Rate",
+    "RateLimiter",
+    "Receipt",
+    "ReceiptDetail",
+    "RedisSnapshotStore",
+    "ReplyMessage",
+    "ResourceNotFoundException",
+    "Response",
+    "ScanDirection",
+    "SendEventResponse",
+    "SendMessageResponse",
+    "SentAttachment",
+    "SentMessage",
+    "ServiceError",
+    "ServiceQuotaExceededException",
+    "ServiceUnreachableError",
+    "SessionOptions",
+    "SessionState",
+    "Snapshot",
+    "SnapshotStore",
+    "SortOrder",
+    "SqliteSnapshotStore",
+    "StartAttachmentUploadResponse",
+    "StartPosition",
+    "Template",
+    "ThrottlingException",
+    "TimePicker",
+    "TimeSlot",
+    "Trace",
+    "TranscriptFormat",
+    "TransferFailed",
+    "TransferSucceeded",
+    "Typing",
+    "UnknownItem",
+    "UnknownTemplate",
+    "UploadMetadata",
+    "ValidationException",
+    "View",
+    "ViewContent",
+    "ViewResource",
+    "WebRTCConnection",
+    "WebRTCMediaPlacement",
+    "WebRTCMeeting",
+    "Websocket",
+    "WorkflowCancelled",
+    "__version__",
+    "export_transcript",
+    "parse_item",
+    "parse_template",
+]
