@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from connect_chat.client import ParticipantClient
+from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.session import SessionState
 from connect_chat.engine.snapshot import Snapshot
 from connect_chat.errors import ChatNotFoundError, ConnectChatError, HubClosedError, HubFullError
@@ -26,6 +28,9 @@ ItemHandler = Callable[[ChatSession, Item], Awaitable[None]]
 ErrorHandler = Callable[[ChatSession, Item | None, Exception], Awaitable[None] | None]
 
 logger = logging.getLogger("connect_chat.hub")
+
+# What a snapshot tells by itself, so that a resumed session does not take it.
+_IN_SNAPSHOTS = frozenset({"participant_id", "participant_role", "contact_id", "from_start"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,15 @@ class HubStats:
 class _Chat:
     """A session and its place among those with something to handle."""
 
-    __slots__ = ("busy", "queued", "session", "task")
+    __slots__ = ("busy", "item", "queued", "session", "task")
 
     def __init__(self, session: ChatSession) -> None:
         self.session = session
         # In the queue; being handled. Never both, so that its items are handled one by one.
         self.queued = False
         self.busy = False
+        # What has been handed out and is not handled yet.
+        self.item: Item | None = None
         self.task: asyncio.Task[ChatSession] | None = None
 
 
@@ -88,8 +95,9 @@ class ChatHub:
             ...
 
     An item counts as handled when the handler returns, or when the next one is asked for; with a
-    ``store`` the chat's snapshot is saved then, before its next item. So after a crash at most
-    the one item of each chat that was being handled, or saved, comes again.
+    ``store`` the chat's snapshot is saved then, before its next item, and also when the chat is
+    opened. So a crash loses no chat that `open` has returned, and at most the one item of each
+    chat that was being handled, or saved, comes again.
 
     Args:
         client: What calls the service. None makes one, of ``region`` and ``endpoint_url``.
@@ -133,7 +141,9 @@ class ChatHub:
         self._arrived: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._workers: set[asyncio.Task[None]] = set()
-        self._idle = asyncio.Event()
+        self._closing: asyncio.Task[list[Snapshot]] | None = None
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._state: str = "new"
         self._handling = 0
         self._handled = 0
@@ -175,7 +185,7 @@ class ChatHub:
 
         Raises:
             HubFullError: There are ``max_chats`` already.
-            HubClosedError: The hub takes no chats any more.
+            HubClosedError: The hub takes no chats any more, or was closed meanwhile.
             AccessDeniedException: And whatever else entering a `ChatSession` raises.
         """
         self._check_open()
@@ -185,7 +195,10 @@ class ChatHub:
         chat = self._add(session)
         if chat.task is None:
             raise AssertionError("a chat has a task from its beginning")
-        return await asyncio.shield(chat.task)
+        await asyncio.wait([chat.task])
+        if chat.task.cancelled():
+            self._check_open()
+        return chat.task.result()
 
     def __getitem__(self, contact_id: str) -> ChatSession:
         """Return the session of a contact.
@@ -252,7 +265,7 @@ class ChatHub:
 
     def snapshots(self) -> list[Snapshot]:
         """Return a snapshot of every chat, as of the last item of it that was handled."""
-        return [chat.session.snapshot() for chat in self._chats.values() if not chat.busy]
+        return [_snapshot(chat) for chat in self._chats.values()]
 
     async def restore(self, store: SnapshotStore | None = None) -> int:
         """Take up all the chats of a store, the one with the newest item first.
@@ -276,10 +289,9 @@ class ChatHub:
             raise HubClosedError("there is no store to restore from: pass one")
         snapshots = [snapshot async for snapshot in source.load()]
         snapshots.sort(key=lambda one: (one.last_time is not None, one.last_time), reverse=True)
+        options = self._options_to_resume()
         for snapshot in snapshots:
-            chat = self._add(
-                ChatSession.resume(snapshot, client=self._client, **self._session_options)
-            )
+            chat = self._add(ChatSession.resume(snapshot, client=self._client, **options))
             if chat.task is not None:
                 chat.task.add_done_callback(partial(self._restored, chat))
         return len(snapshots)
@@ -288,40 +300,38 @@ class ChatHub:
         """Prepare for a restart: hand out nothing more, let handlers finish, and close.
 
         Args:
-            timeout: How long handlers may take, in seconds; None for as long as it takes. One
-                that takes longer is cancelled, and its item counts as not handled.
+            timeout: How long handlers may take, in seconds; None for as long as it takes, which
+                is for ever if a handler itself waits for it. One that takes longer is cancelled,
+                and its item counts as not handled.
 
         Returns:
             The snapshots of all chats, which have been saved to the store if there is one.
         """
-        if self._state in ("draining", "closed"):
-            await self._idle.wait()
-            return []
-        self._state = "draining"
+        if self._state != "closed":
+            self._state = "draining"
         self._wake()
-        if self._workers and timeout != 0:
-            await asyncio.wait(self._workers, timeout=timeout)
-        # Iterators' items are in their users' hands; handlers' tasks are ours.
-        for worker in self._workers:
-            worker.cancel()
-        if self._workers:
-            await asyncio.wait(self._workers)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._quiet.wait()
+        if self._closing is None:
+            self._closing = self._spawn(self._close_all())
+        # Whoever is cancelled here stops waiting; the chats are closed all the same.
+        return await asyncio.shield(self._closing)
+
+    async def _close_all(self) -> list[Snapshot]:
+        await _cancel(self._workers)
         chats = list(self._chats.values())
-        snapshots = [chat.session.snapshot() for chat in chats]
+        snapshots = [_snapshot(chat) for chat in chats]
         try:
             if self._store is not None:
                 await asyncio.gather(*(self._store.save(snapshot) for snapshot in snapshots))
         finally:
-            for chat in chats:
-                if chat.task is not None:
-                    chat.task.cancel()
+            await _cancel({chat.task for chat in chats if chat.task is not None})
             await asyncio.gather(*(chat.session.aclose() for chat in chats))
             self._chats.clear()
             if self._own_client is not None:
                 await self._own_client.aclose()
             self._state = "closed"
-            self._wake()
-            self._idle.set()
         return snapshots
 
     # Seen from outside.
@@ -378,13 +388,29 @@ class ChatHub:
         session = chat.session
         try:
             await session.__aenter__()
+            await self._save(chat)
         except BaseException:
             self._chats.pop(session.key, None)
+            await session.aclose()
             raise
         session.on_progress(partial(self._progress, chat))
-        await session.contact_known()
         self._progress(chat)
+        await session.contact_known()
         return session
+
+    def _options_to_resume(self) -> dict[str, Any]:
+        """Return the options of sessions that are resumed, many at once.
+
+        They wait for their turn in the quota as long as chats that have lost their connection do.
+        """
+        options = {
+            name: value
+            for name, value in self._session_options.items()
+            if name not in _IN_SNAPSHOTS
+        }
+        times = options.get("options") or SessionOptions()
+        patience = max(times.connect_timeout, times.give_up_after)
+        return options | {"options": replace(times, connect_timeout=patience)}
 
     def _restored(self, chat: _Chat, task: asyncio.Task[ChatSession]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -440,36 +466,43 @@ class ChatHub:
                     break
 
     async def _next(self) -> tuple[_Chat, Item] | None:
-        """Return the next item of the chat that has waited longest; None when the hub closes."""
+        """Wait for the next item; None when the hub closes."""
         while self._state == "open":
-            while self._ready:
-                chat = self._ready.popleft()
-                chat.queued = False
-                if chat.session.key not in self._chats:
-                    continue
-                # Busy first: receiving is progress, which must not queue the chat again.
-                chat.busy = True
-                try:
-                    item = chat.session.receive_nowait()
-                except ConnectChatError as error:
-                    await self._report(chat, None, error)
-                    await self._release(chat, forget=False)
-                    continue
-                if item is not None:
-                    self._handling += 1
-                    return chat, item
-                chat.busy = False
+            found = await self._take()
+            if found is not None:
+                return found
             waiter = asyncio.get_running_loop().create_future()
             self._arrived.append(waiter)
             await waiter
         return None
 
+    async def _take(self) -> tuple[_Chat, Item] | None:
+        """Return the next item of the chat that has waited longest; None if there is none."""
+        while self._ready and self._state == "open":
+            chat = self._ready.popleft()
+            chat.queued = False
+            if not self._holds(chat):
+                continue
+            # Busy first: receiving is progress, which must not queue the chat again.
+            chat.busy = True
+            try:
+                item = chat.session.receive_nowait()
+            except ConnectChatError as error:
+                await self._report(chat, None, error)
+                await self._release(chat, forget=False)
+                continue
+            if item is not None:
+                chat.item = item
+                self._handling += 1
+                self._quiet.clear()
+                return chat, item
+            # Somebody else has received it, with `wait_for` or `ask`.
+            chat.busy = False
+        return None
+
     async def _work(self) -> None:
         """Handle items until none are ready."""
-        while self._ready and self._state == "open":
-            found = await self._next()
-            if found is None:
-                return
+        while (found := await self._take()) is not None:
             chat, item = found
             handled = False
             try:
@@ -491,24 +524,38 @@ class ChatHub:
     def _put_back(self, chat: _Chat, item: Item) -> None:
         """Note that an item was not handled after all."""
         chat.session.put_back(item)
-        chat.busy = False
-        self._handling -= 1
-        self._progress(chat)
+        self._let_go(chat)
 
     async def _finish(self, chat: _Chat, item: Item) -> None:
         """Note that an item was handled."""
         self._handled += 1
+        chat.item = None
         try:
             if isinstance(item, ChatEnded):
                 await self._release(chat, forget=True)
-            elif self._store is not None:
-                await self._store.save(chat.session.snapshot())
+            else:
+                await self._save(chat)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             await self._report(chat, item, error)
         finally:
-            chat.busy = False
-            self._handling -= 1
-            self._progress(chat)
+            self._let_go(chat)
+
+    def _let_go(self, chat: _Chat) -> None:
+        """Note that nobody has an item of the chat in hand any more."""
+        chat.item = None
+        chat.busy = False
+        self._handling -= 1
+        if not self._handling:
+            self._quiet.set()
+        self._progress(chat)
+
+    async def _save(self, chat: _Chat) -> None:
+        """Save a chat's snapshot, unless it was closed meanwhile and so is to be forgotten."""
+        if self._store is not None and self._holds(chat):
+            await self._store.save(chat.session.snapshot())
+
+    def _holds(self, chat: _Chat) -> bool:
+        return self._chats.get(chat.session.key) is chat
 
     async def _report(self, chat: _Chat, item: Item | None, error: Exception) -> None:
         self._errors += 1
@@ -527,6 +574,23 @@ class ChatHub:
                 await answer
         except Exception:
             logger.exception("on_error itself has failed")
+
+
+def _snapshot(chat: _Chat) -> Snapshot:
+    """Return where a chat stands; what is still being handled counts as not handled."""
+    if chat.item is None:
+        return chat.session.snapshot()
+    chat.session.put_back(chat.item)
+    snapshot = chat.session.snapshot()
+    chat.session.receive_nowait()
+    return snapshot
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

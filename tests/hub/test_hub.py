@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -26,34 +24,7 @@ from connect_chat import (
 )
 from connect_chat.emulator import Emulator
 
-QUICK = SessionOptions(reorder_window=0, backoff_base=0.01, relooks=(0.05,))
-
-
-@asynccontextmanager
-async def service() -> AsyncIterator[tuple[Emulator, ParticipantClient]]:
-    async with (
-        Emulator() as emulator,
-        ParticipantClient(endpoint_url=emulator.url, quota=None) as client,
-    ):
-        yield emulator, client
-
-
-class Texts:
-    """A handler that keeps the texts of each contact and can be waited for."""
-
-    def __init__(self) -> None:
-        self.of: defaultdict[str | None, list[str]] = defaultdict(list)
-        self._changed = asyncio.Event()
-
-    async def __call__(self, chat: ChatSession, item: Item) -> None:
-        if isinstance(item, Message):
-            self.of[chat.contact_id].append(item.text)
-        self._changed.set()
-
-    async def until(self, count: int) -> None:
-        while sum(map(len, self.of.values())) < count:
-            self._changed.clear()
-            await self._changed.wait()
+from .support import QUICK, Texts, service
 
 
 async def gone(hub: ChatHub) -> None:
@@ -193,6 +164,26 @@ async def test_a_chats_items_are_handled_one_by_one_and_chats_in_parallel() -> N
         await texts.until(40)
         assert set(map(tuple, texts.of.values())) == {tuple("01234")}
         assert (most_in_one, most_in_all) == (1, 3)
+
+
+async def test_what_somebody_else_receives_keeps_no_handler_waiting() -> None:
+    """With a single handler at a time, an answer to `ask` does not leave that one stuck."""
+    texts = Texts()
+    async with (
+        service() as (emulator, client),
+        ChatHub(client, on_item=texts, concurrency=1, options=QUICK) as hub,
+    ):
+        chat = await emulator.start_chat()
+        session = await hub.open(chat.participant_token, contact_id=chat.contact_id)
+        for number in range(3):
+            asked = asyncio.create_task(session.wait_for(Message, 5))
+            await asyncio.sleep(0)
+            await emulator.say(chat.contact_id, f"answer {number}")
+            assert (await asked).text == f"answer {number}"
+        await emulator.say(chat.contact_id, "for the handler")
+        async with asyncio.timeout(5):
+            await texts.until(1)
+        assert texts.of == {chat.contact_id: ["for the handler"]}
 
 
 async def test_without_a_handler_the_hub_is_iterated_over() -> None:
