@@ -82,6 +82,10 @@ class EchoGate:
         self.waiting.extend(items)
         return self.settle()
 
+    def holds(self, item: Item) -> bool:
+        """Whether the item waits behind the gate."""
+        return any(item.id == waiting.id for waiting in self.waiting)
+
     def learn(self, items: Sequence[Item]) -> None:
         """Look for our first echo in what has just come in, long before it may be let through."""
         if self.participant_id is None and self._sent:

@@ -27,6 +27,8 @@ __all__ = ["Links", "Watcher"]
 
 # However soon the service says that a socket will expire, it is not replaced sooner than this.
 _SOONEST_ROTATION = 2.0
+# Who waits this long for a connection is one of many that need one: about 60 by default.
+_CROWD = 10.0
 # A link that lived this long was no part of a series of failures.
 _STABLE_AFTER = 30.0
 
@@ -86,6 +88,8 @@ class Links:
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._patience = Patience(timers)
         self._first: Urgency = "connect"
+        self._queued_at = 0.0
+        self._in_a_crowd = False
         self._deep_wait = options.deep_backoff
         self._deep_not_before = 0.0
         self._cause: Exception | None = None
@@ -157,10 +161,13 @@ class Links:
     def queued(self, now: float) -> None:
         """Note that the connection being asked for waits for its turn under the quota."""
         self._patience.wait(now)
+        self._queued_at = now
 
     def turn_came(self, now: float) -> None:
         """Note that it no longer does."""
         self._patience.go_on(now)
+        waited = now - self._queued_at
+        self._in_a_crowd = not self._at_leisure and waited > _CROWD
 
     # The socket.
 
@@ -219,9 +226,13 @@ class Links:
         link = self._find(number)
         if link is None:
             return
+        was_ill = link.deep_failures > 0
         link.ping_answered(answer)
         if answer.healthy:
             self._deep_wait = self._options.deep_backoff
+            if was_ill and link is self.current:
+                # Nothing else tells what was not pushed while the far end was ill.
+                self._watcher.link_doubtful(now)
         self._check_depth(link, now)
 
     # Time.
@@ -312,8 +323,11 @@ class Links:
     def _plan_rotation(self, link: Link, now: float) -> None:
         lifetime = link.expires_at - now
         margin = min(self._options.rotation_margin, lifetime / 5)
-        jitter = min(self._options.rotation_jitter, lifetime / 5) * self._rng.random()
-        at = max(link.expires_at - margin - jitter, now + _SOONEST_ROTATION)
+        jitter = min(self._options.rotation_jitter, lifetime / 5)
+        if self._in_a_crowd:
+            # The others are connected at the same pace; they would rotate at it, too, every time.
+            jitter = lifetime / 2
+        at = max(link.expires_at - margin - jitter * self._rng.random(), now + _SOONEST_ROTATION)
         self._timers.set("rotate", at)
 
     def _check_depth(self, link: Link, now: float) -> None:

@@ -57,6 +57,7 @@ class Reader:
         request_number: Callable[[], int],
         token: Callable[[], str | None],
         visible: Callable[[Item], Item | None],
+        held_back: Callable[[Item], bool],
     ) -> None:
         self.id = number
         self.failure: Exception | None = None
@@ -72,6 +73,7 @@ class Reader:
         self._request_number = request_number
         self._token = token
         self._visible = visible
+        self._held_back = held_back
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._buffer: deque[Item] = deque()
         self._end: ChatEnded | None = None
@@ -306,6 +308,8 @@ class Reader:
             return True
         if time is not None and (self._shown is None or time > self._shown):
             self._shown = time
+        if self._held_back(item):
+            return False
         number = self._inbox.number_of(item)
         if number is None and not self._inbox.forgotten(item):
             return not self._inbox.precedes(item)

@@ -265,6 +265,7 @@ class SessionEngine:
             self._number,
             self.credentials.current,
             self._shown,
+            self.echoes.holds,
         )
         if self.state is SessionState.ENDED and self.inbox.end is not None:
             reader.push(self.inbox.end)

@@ -362,9 +362,10 @@ class TestSilence:
         rig.fail(2)
         rig.wake(10.0)
         rig.connect(3)
+        begun = rig.now
         rig.wake(25.0)
         rig.mute.add(3)
-        assert [words for _, words in rig.wake(15.0)] == ["ask 4 reconnect"]
+        assert rig.wake(15.0) == [(begun + 20.0 + 15.0, "ask 4 reconnect")]
 
     def test_one_that_answers_after_all_is_the_chats_again(self):
         """What is on its way comes to replace it; no other is asked for."""
@@ -416,6 +417,24 @@ class TestRotation:
         rig.timers.cancel(("beat", 1))
         rig.now = 3600.0
         assert rig.fail(2) == ["ask 3 reconnect"]
+
+    @pytest.mark.parametrize(("waited", "earlier"), [(10.0, 120.0), (11.0, 900.0)])
+    def test_one_of_a_crowd_spreads_over_half_the_lifetime(self, waited, earlier):
+        """Who waited long for its turn rotates up to 1,800 s earlier; here the middle. Once."""
+        rig = Rig()
+        rig.start()
+        rig.links.queued(rig.now)
+        rig.now += waited
+        rig.links.turn_came(rig.now)
+        rig.connect(1)
+        ((moment, _),) = rig.wake(3600.0)
+        assert moment == waited + 3600.0 - 120.0 - earlier
+        rig.links.queued(rig.now)
+        rig.links.turn_came(rig.now + waited)
+        rig.connect(2)
+        ((_, closed), (moment, _)) = rig.wake(7200.0)
+        assert closed == "close 1"
+        assert moment > 3600.0
 
     def test_margin_and_jitter(self):
         """120 s before the expiry, and up to 240 s earlier; here the middle."""
@@ -522,6 +541,14 @@ class TestDeepHeartbeat:
     def test_two_failures_in_a_row_replace_the_link(self):
         rig = self.ill()
         assert rig.wake(20.0) == [(20.0, "ask 2 rotate")]
+        assert rig.tell() == ["doubtful"]
+
+    def test_one_that_fails_and_heals_is_followed_by_a_look(self):
+        """Nothing else would tell that items were not pushed meanwhile."""
+        rig = self.ill()
+        rig.wake(11.0)
+        rig.ill.clear()
+        rig.wake(10.0)
         assert rig.tell() == ["doubtful"]
 
     def test_silence_counts_as_a_failure(self):

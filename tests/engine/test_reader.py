@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_chat.engine.commands import Forget, ReadTranscript
-from connect_chat.engine.inbox import Inbox
+from connect_chat.engine.commands import Forget, Position, ReadTranscript
+from connect_chat.engine.inbox import MEMORY, Inbox
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.reader import Reader
 from connect_chat.engine.timers import Timers
@@ -30,6 +30,7 @@ class Rig:
         self.transcript = Transcript([], page)
         self.token = "token"
         self.hidden = set()
+        self.at_the_gate = []
         self._numbers = iter(range(1, 10**9)).__next__
         self.readers = []
         self.reader = self.open(bound)
@@ -40,6 +41,7 @@ class Rig:
             self._numbers(), bound, self.inbox, SessionOptions(), self.timers, Middling(),
             self.emitted.append, self._numbers, lambda: self.token,
             lambda one: None if one.id in self.hidden else one,
+            lambda one: one.id in {waiting.id for waiting in self.at_the_gate},
         )  # fmt: skip
         self.readers.append(reader)
         return reader
@@ -297,6 +299,21 @@ class TestFallingBehind:
         found = rig.drain()
         assert sorted(names(found)) == sorted(["m6", "m4 late", "m7", "m8", "m9", "m10", "m11"])
 
+    def test_a_late_item_is_found_however_much_follows(self):
+        """Even once the session remembers it no more."""
+        rig = Rig(bound=2)
+        rig.say("m1", "m5", "m6")
+        rig.take(2)
+        rig.reads()
+        later = [f"m{second}" for second in range(7, 2 * MEMORY)]
+        rig.say("m4", *later[:10])
+        for name in later[10:]:
+            rig.inbox.move_anchor(Position(name, item(name).absolute_time))
+            rig.say(name)
+        assert rig.inbox.number_of(item("m4")) is None
+        rig.reader.page_read([item("m5"), item("m6")], None, rig.now)
+        assert sorted(names(rig.drain())) == sorted(["m6", "m4 late", *later])
+
     def test_a_late_item_that_makes_it_fall_behind_is_found(self):
         rig = Rig(bound=2)
         rig.say("m4", "m5", "m3")
@@ -341,6 +358,19 @@ class TestFallingBehind:
         rig.hidden = {"own4"}
         rig.say("m1", "m2", "m3", "own4", "m5")
         assert names(rig.drain()) == ["m1", "m2", "m3", "m5"]
+
+    def test_what_waits_to_be_told_from_our_echo_is_handed_out_by_the_gate_only(self):
+        """Though the transcript shows it to a reader that catches up in the meantime."""
+        rig = Rig(bound=2)
+        gated = item("m4")
+        rig.say("m1", "m2", "m3")
+        rig.inbox.live(gated, rig.now)
+        rig.transcript.items.append(gated)
+        rig.at_the_gate = [gated]
+        assert names(rig.take(3)) == ["m1", "m2", "m3"]
+        rig.at_the_gate = []
+        rig.reader.push(gated)
+        assert names(rig.drain()) == ["m4"]
 
     def test_the_end_waits_until_it_is_level(self):
         rig = Rig(bound=2)

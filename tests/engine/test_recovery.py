@@ -303,8 +303,8 @@ class TestUrgency:
 
     def test_no_audit_is_due_while_a_gap_is_open(self):
         rig = Rig(audit_after=1)
-        rig.recovery.interrupted(0.0)
         rig.live("m1")
+        rig.recovery.interrupted(0.0)
         rig.recovery.audit_if_due(100.0)
         assert rig.reads() == []
 
