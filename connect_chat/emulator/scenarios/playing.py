@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,10 @@ async def play(emulator: Emulator, contact: Contact, scenario: Scenario) -> None
         playing.result()
 
 
+class _ChatIsOver(Exception):
+    """There is nothing more to do."""
+
+
 class _Player:
     """A scenario under way in a chat."""
 
@@ -63,7 +68,8 @@ class _Player:
         """Do steps, with the ears open."""
         unwatch = self._contact.watch(self._hear)
         try:
-            await self._do_all(sequence)
+            with suppress(_ChatIsOver):
+                await self._do_all(sequence)
         finally:
             unwatch()
 
@@ -76,6 +82,9 @@ class _Player:
 
     async def _do_all(self, sequence: Iterable[Step]) -> None:
         for step in sequence:
+            # Steps that wait are cancelled at the chat's end, which the others would not notice.
+            if self._contact.ended:
+                raise _ChatIsOver
             await self._do(step)
 
     async def _do(self, step: Step) -> None:
