@@ -59,10 +59,12 @@ class HubStats:
 class _Chat:
     """A session and its place among those with something to handle."""
 
-    __slots__ = ("busy", "item", "queued", "session", "task")
+    __slots__ = ("busy", "contact_id", "item", "queued", "session", "task")
 
     def __init__(self, session: ChatSession) -> None:
         self.session = session
+        # Under which it is found; None while it is not known yet.
+        self.contact_id: str | None = None
         # In the queue; being handled. Never both, so that its items are handled one by one.
         self.queued = False
         self.busy = False
@@ -137,6 +139,7 @@ class ChatHub:
         self._store = store
         self._session_options = session_options
         self._chats: dict[str, _Chat] = {}
+        self._by_contact: dict[str, list[_Chat]] = {}
         self._ready: deque[_Chat] = deque()
         self._arrived: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -212,7 +215,7 @@ class ChatHub:
         return session
 
     def __contains__(self, contact_id: object) -> bool:
-        return any(chat.session.contact_id == contact_id for chat in self._chats.values())
+        return contact_id in self._by_contact
 
     def __len__(self) -> int:
         return len(self._chats)
@@ -328,7 +331,8 @@ class ChatHub:
         finally:
             await _cancel({chat.task for chat in chats if chat.task is not None})
             await asyncio.gather(*(chat.session.aclose() for chat in chats))
-            self._chats.clear()
+            for chat in chats:
+                self._forget(chat)
             if self._own_client is not None:
                 await self._own_client.aclose()
             self._state = "closed"
@@ -381,6 +385,7 @@ class ChatHub:
             if self._max_chats is not None and len(self._chats) >= self._max_chats:
                 raise HubFullError(self._max_chats)
             chat = self._chats[key] = _Chat(session)
+            self._note_contact(chat)
             chat.task = self._spawn(self._enter(chat))
         return chat
 
@@ -390,7 +395,7 @@ class ChatHub:
             await session.__aenter__()
             await self._save(chat)
         except BaseException:
-            self._chats.pop(session.key, None)
+            self._forget(chat)
             await session.aclose()
             raise
         session.on_progress(partial(self._progress, chat))
@@ -420,18 +425,32 @@ class ChatHub:
     async def _release(self, chat: _Chat, *, forget: bool) -> None:
         """Let a chat go."""
         session = chat.session
-        if self._chats.pop(session.key, None) is None:
+        if not self._holds(chat):
             return
+        self._forget(chat)
         _add(self._past, session.stats)
         await session.aclose()
         if forget and self._store is not None:
             await self._store.delete(session.key)
 
+    def _note_contact(self, chat: _Chat) -> None:
+        """Have a chat found by its contact, once that is known."""
+        contact_id = chat.session.contact_id
+        if chat.contact_id is None and contact_id is not None and self._holds(chat):
+            chat.contact_id = contact_id
+            self._by_contact.setdefault(contact_id, []).append(chat)
+
+    def _forget(self, chat: _Chat) -> None:
+        if self._chats.pop(chat.session.key, None) is None or chat.contact_id is None:
+            return
+        others = self._by_contact[chat.contact_id]
+        others.remove(chat)
+        if not others:
+            del self._by_contact[chat.contact_id]
+
     def _find(self, contact_id: str) -> _Chat | None:
-        for chat in self._chats.values():
-            if chat.session.contact_id == contact_id:
-                return chat
-        return None
+        found = self._by_contact.get(contact_id)
+        return found[0] if found else None
 
     def _spawn(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
@@ -445,6 +464,7 @@ class ChatHub:
 
     def _progress(self, chat: _Chat) -> None:
         """Queue a chat that has something to hand out, unless it is queued or being handled."""
+        self._note_contact(chat)
         if chat.queued or chat.busy or not chat.session.ready:
             return
         chat.queued = True

@@ -264,7 +264,7 @@ async def test_pages_come_and_go(tmp_path: Path) -> None:
             async with two.listening():
                 await two.until("third")
                 emulator.end_chat(contact_id)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     await asyncio.gather(one.ended.wait(), two.ended.wait())
         assert two.events == one.events
         numbers = [number for number, _, _ in one.events]
@@ -282,7 +282,7 @@ async def test_the_server_stops_though_pages_are_listening(tmp_path: Path) -> No
         async with page.listening():
             await emulator.say(contact_id, "Hello")
             await page.until("Hello")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 errors = await server.stop(signal.SIGTERM)
         assert "Application shutdown complete" in errors
         assert "ERROR" not in errors
@@ -321,11 +321,11 @@ async def test_a_killed_server_goes_on_where_it_was(tmp_path: Path) -> None:
                     await page.say("mine", "1")
             await page.until("theirs 29")
             emulator.end_chat(contact_id)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await page.ended.wait()
         assert page.texts == said(emulator, contact_id)
         assert [kind for _, kind, _ in page.events].count("end") == 1
-        async with late.listening(), asyncio.timeout(10):
+        async with late.listening(), asyncio.timeout(20):
             await late.ended.wait()
         assert late.events == page.events
 
@@ -350,7 +350,7 @@ async def test_one_command_runs_it() -> None:
             killed.add(server)
         assert len(killed) == 2
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

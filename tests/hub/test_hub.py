@@ -181,7 +181,7 @@ async def test_what_somebody_else_receives_keeps_no_handler_waiting() -> None:
             await emulator.say(chat.contact_id, f"answer {number}")
             assert (await asked).text == f"answer {number}"
         await emulator.say(chat.contact_id, "for the handler")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await texts.until(1)
         assert texts.of == {chat.contact_id: ["for the handler"]}
 
