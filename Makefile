@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients lint types coverage format clean
+.PHONY: help demo test test-clients simulate-fleet lint types coverage format clean
 
 help: ## Say what each target does
 	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
@@ -44,6 +44,9 @@ $(CHATJS_READY): $(CHATJS)/package-lock.json
 test-clients: $(CLIENTS_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Try other people's clients on the emulator
 	@command -v npm >/dev/null || echo "There is no Node.js (npm) here: the tests with ChatJS are skipped."
 	CONNECT_CHAT_CLIENTS=all $(PYTEST) tests/clients -rs
+
+simulate-fleet: $(READY) ## Have 5,000 chats reconnect and 20,000 rotate for a day, against a quota
+	$(BIN)/python -m tests.simulation.fleet
 
 lint: $(READY) ## Check style, and that imports point one way
 	$(BIN)/ruff format --check .
