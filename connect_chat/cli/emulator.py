@@ -45,6 +45,7 @@ def emulator(
     if list_scenarios:
         _list_scenarios()
         return
+    played = _loaded(scenario)
     try:
         asyncio.run(
             _serve(
@@ -54,7 +55,7 @@ def emulator(
                 ssl_keyfile=ssl_keyfile,
                 quotas=quotas,
                 allow_origins=allow_origin or (),
-                scenario=scenario,
+                scenario=played,
             )
         )
     except ConfigurationError as error:
@@ -71,12 +72,18 @@ def _list_scenarios() -> None:
         typer.echo(f"{name:<14} {about}")
 
 
-async def _serve(*, quotas: bool, scenario: str | None, **options: Any) -> None:
-    from connect_chat.emulator import Emulator, EmulatorSettings
+def _loaded(scenario: str | None) -> Any:
     from connect_chat.emulator.scenarios import load
 
-    if scenario is not None:
-        options["scenario"] = load(scenario)
+    try:
+        return None if scenario is None else load(scenario)
+    except (ConfigurationError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+async def _serve(*, quotas: bool, **options: Any) -> None:
+    from connect_chat.emulator import Emulator, EmulatorSettings
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -45,7 +45,7 @@ from connect_chat.emulator.injection import Injection
 from connect_chat.emulator.participants import EmulatedParticipant
 from connect_chat.emulator.recording import RecordKind, to_json_lines
 from connect_chat.emulator.refusal import STATUS, Refusal
-from connect_chat.emulator.scenarios.loading import load, ready
+from connect_chat.emulator.scenarios.loading import load_ready
 from connect_chat.emulator.service import Service
 from connect_chat.errors import ConfigurationError
 
@@ -229,9 +229,7 @@ class Admin:
         asked = await _read(request, _Play)
         contact = self._service.running_contact(request.path_params["contact_id"])
         # By name only, since a path would let a caller read files.
-        if asked.scenario not in ready():
-            raise ConfigurationError(f"scenario is one of {', '.join(ready())}")
-        self._emulator.start_playing(contact.id, load(asked.scenario))
+        self._emulator.start_playing(contact.id, load_ready(asked.scenario))
         return Response(status_code=202)
 
     def _who(self, request: Request, participant_id: str) -> EmulatedParticipant:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from connect_chat import (
     AttachmentMessage,
@@ -25,6 +27,7 @@ from connect_chat import (
     TransferSucceeded,
     Typing,
 )
+from connect_chat.cli.app import app
 from connect_chat.emulator import Emulator, StartedChat, faults
 from connect_chat.emulator import scenarios as s
 from connect_chat.emulator.scenarios import Scenario, ScenarioError, load, parse, ready
@@ -424,7 +427,7 @@ def test_a_scenario_may_be_a_file(tmp_path: Path) -> None:
 
 def test_a_name_that_is_unknown_is_an_error_with_a_suggestion() -> None:
     """Of what there is."""
-    with pytest.raises(ScenarioError, match="no file 'suport'; did you mean 'support'"):
+    with pytest.raises(ScenarioError, match="no scenario 'suport'; did you mean 'support'"):
         load("suport")
 
 
@@ -508,3 +511,22 @@ async def test_silence_is_noticed(
     items = [item async for item in chat_session]
     assert ParticipantIdle in [type(item) for item in items]
     assert texts(items)[-1].startswith("Then I close the chat.")
+
+
+# --- On the command line -------------------------------------------------------------------------
+
+
+def test_the_command_line_lists_them() -> None:
+    """Each with what it shows."""
+    done = CliRunner().invoke(app, ["emulator", "--list-scenarios"])
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.output.splitlines()] == list(ready())
+
+
+def test_the_command_line_says_what_is_wrong_with_one(tmp_path: Path) -> None:
+    """Before it serves anything."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("steps:\n  - sya: x\n", encoding="utf-8")
+    done = CliRunner().invoke(app, ["emulator", "--port", "0", "--scenario", str(path)])
+    assert done.exit_code == 2
+    assert "did you mean 'say'?" in re.sub(r"[\s│]+", " ", done.output)

@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("Reading scenarios", "emulator") from error
 
-__all__ = ["ScenarioError", "load", "parse", "ready"]
+__all__ = ["ScenarioError", "load", "load_ready", "parse", "ready"]
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class ScenarioError(ConfigurationError):
 
 def ready() -> dict[str, str]:
     """Return the scenarios that come with the package: what they show, by name."""
-    return {name: load(name).about for name in sorted(_ready())}
+    return {name: load_ready(name).about for name in sorted(_ready())}
 
 
 def load(name: str | os.PathLike[str]) -> Scenario:
@@ -66,17 +66,21 @@ def load(name: str | os.PathLike[str]) -> Scenario:
         name: A file of YAML; or the name of one that comes with the package, see `ready`.
 
     Raises:
-        ScenarioError: It is not understood, or there is none of that name.
+        ScenarioError: It is not understood, or there is neither file nor scenario of that name.
         OSError: The file cannot be read.
     """
-    known = _ready()
-    if isinstance(name, str) and name in known:
-        return parse(known[name], source=f"{name}.yaml")
     path = Path(name)
-    if not path.exists():
-        close = _meant(str(name), known)
-        raise ScenarioError(f"there is no scenario and no file {os.fspath(name)!r}; {close}")
-    return parse(path.read_text(encoding="utf-8"), source=os.fspath(path))
+    if path.exists() and str(name) not in _ready():
+        return parse(path.read_text(encoding="utf-8"), source=os.fspath(path))
+    return load_ready(os.fspath(name))
+
+
+def load_ready(name: str) -> Scenario:
+    """Return a scenario that comes with the package; as `load`, but reads no file."""
+    known = _ready()
+    if name not in known:
+        raise ScenarioError(f"there is no scenario {name!r}; {_meant(name, known)}")
+    return parse(known[name], source=f"{name}.yaml")
 
 
 def parse(text: str, *, source: str = "scenario.yaml") -> Scenario:
