@@ -21,6 +21,7 @@ from connect_chat.errors import ChatNotFoundError, ConnectChatError, HubClosedEr
 from connect_chat.items import ChatEnded, Item
 from connect_chat.session import ChatSession
 from connect_chat.stores import SnapshotStore
+from connect_chat.transport.calls import ClientStats
 
 __all__ = ["ChatHub", "HubStats"]
 
@@ -45,6 +46,8 @@ class HubStats:
         handled: Items handled so far.
         errors: Handlers and chats that have failed so far.
         counters: The sum of the sessions' ``stats``, of those that are gone, too.
+        client: What the client has done: calls, retries, throttles, and who waits for a turn
+            under the quota, by operation and priority.
     """
 
     sessions: int
@@ -54,6 +57,7 @@ class HubStats:
     handled: int
     errors: int
     counters: dict[str, int]
+    client: ClientStats
 
 
 class _Chat:
@@ -128,10 +132,8 @@ class ChatHub:
         store: SnapshotStore | None = None,
         **session_options: Any,
     ) -> None:
-        self._own_client = (
-            ParticipantClient(region, endpoint_url=endpoint_url) if client is None else None
-        )
-        self._client = client or self._own_client
+        self._client = client or ParticipantClient(region, endpoint_url=endpoint_url)
+        self._own_client = self._client if client is None else None
         self._on_item = on_item
         self._on_error = on_error
         self._concurrency = concurrency
@@ -357,6 +359,7 @@ class ChatHub:
             handled=self._handled,
             errors=self._errors,
             counters=counters,
+            client=self._client.stats,
         )
 
     @property
