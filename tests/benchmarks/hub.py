@@ -115,11 +115,11 @@ class Handled:
             self._reached.set()
 
     async def until(self, count: int) -> None:
-        """Wait until so many items have been handled, for two minutes at most."""
+        """Wait until so many items have been handled, for ten minutes at most."""
         self._wanted = count
         self._reached.clear()
         if self.count < count:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(600):
                 await self._reached.wait()
 
 
