@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-pytest_plugins = ["connect_chat.testing.plugin"]
+pytest_plugins = ["connect_chat.testing.plugin", "pytester"]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
 """What pytest loads: markers, fixtures, and who runs which test.
 
-It is loaded in every test run of everybody who has the package installed, so nothing is imported
-here that a run without our fixtures could do without.
+It is loaded in every test run of everybody who has the package installed, so nothing but that is
+imported here: the emulator, and what that needs, only with the first fixture.
 """
 
 from __future__ import annotations

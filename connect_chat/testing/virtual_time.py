@@ -139,6 +139,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _idle(self, _: object) -> None:
         self._busy -= 1
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Wait for the threads, for which asyncio takes another one."""
+        self._busy += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._busy -= 1
+
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> asyncio.Server:
