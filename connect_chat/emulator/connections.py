@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.server import ServerProtocol
 
 from connect_chat.emulator.contact import Direction
@@ -67,6 +68,13 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.transport.write(frame)
         if self.transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
             self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Close, as the server does; in silence if the other end is closing already."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
 
     def close(self, code: int) -> None:
         """Have the gateway begin the closing handshake, after what was written."""

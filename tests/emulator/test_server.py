@@ -56,6 +56,24 @@ async def test_closing_is_prompt_whatever_is_going_on() -> None:
         await asyncio.open_connection(address.host, address.port)
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_closing_while_a_client_closes_is_no_trouble(turns: int) -> None:
+    """However far the client's closing handshake has come."""
+    async with Emulator() as emulator:
+        chat = await emulator.start_chat()
+        async with http(emulator.url) as web:
+            reply = await web.post(
+                "/participant/connection",
+                headers={"X-Amz-Bearer": chat.participant_token},
+                json={"Type": ["WEBSOCKET"]},
+            )
+        websocket = await opened(reply.json()["Websocket"]["Url"])
+        closing = asyncio.create_task(websocket.close())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    await closing
+
+
 async def test_it_has_no_url_while_it_is_not_running() -> None:
     """Before and after, asking for the URL says what to do."""
     emulator = Emulator()
