@@ -5,12 +5,13 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+SEEDS ?= 2000
 READY := $(VENV)/.ready
 # On all cores, but no more processes than the tests gain from.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients simulate-fleet lint types coverage format clean
+.PHONY: help demo test test-clients simulate simulate-fleet lint types coverage format clean
 
 help: ## Say what each target does
 	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
@@ -44,6 +45,9 @@ $(CHATJS_READY): $(CHATJS)/package-lock.json
 test-clients: $(CLIENTS_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Try other people's clients on the emulator
 	@command -v npm >/dev/null || echo "There is no Node.js (npm) here: the tests with ChatJS are skipped."
 	CONNECT_CHAT_CLIENTS=all $(PYTEST) tests/clients -rs
+
+simulate: $(READY) ## Run SEEDS chats against a model of the service and the network
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 simulate-fleet: $(READY) ## Have 5,000 chats reconnect and 20,000 rotate for a day, against a quota
 	$(BIN)/python -m tests.simulation.fleet
