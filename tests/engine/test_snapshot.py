@@ -101,6 +101,17 @@ def test_what_was_not_handed_out_is_not_read():
     assert [name for name, _ in chat.engine.snapshot().seen] == ["m1", "m2"]
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_what_was_not_handed_out_is_resumed_though_it_lies_before_the_anchor(accepted):
+    """The session has long verified it; only its reader has not come that far."""
+    transcript = Transcript([item(f"m{second}") for second in (1, 2, 50, 100, 200)])
+    transcript.ids = transcript.times = accepted
+    handled, snapshot = process(None, transcript, most=2)
+    assert handled == ["m1", "m2"]
+    assert snapshot.anchor_id == "m50"
+    assert process(snapshot, transcript)[0] == ["m50", "m100", "m200"]
+
+
 def test_a_new_session_has_one_too():
     snapshot = Chat().engine.snapshot()
     assert snapshot.seen == ()
@@ -188,7 +199,9 @@ def test_a_long_history_is_not_repeated_by_a_resumed_sessions_own_snapshot():
 @given(st.data())
 def test_a_chain_of_processes_handles_each_item_once(data):
     """Whatever each has handled when it stops, and whatever positions the service accepts."""
-    seconds = data.draw(st.lists(st.integers(0, 200), min_size=1, max_size=40).map(sorted))
+    pace = data.draw(st.sampled_from([1, 20]))
+    seconds = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=40).map(sorted))
+    seconds = [second * pace for second in seconds]
     said = [f"m{second}{chr(97 + i % 26)}{chr(97 + i // 26)}" for i, second in enumerate(seconds)]
     transcript = Transcript([], page=data.draw(st.integers(1, 30)))
     transcript.ids, transcript.times = data.draw(st.booleans()), data.draw(st.booleans())
