@@ -260,7 +260,7 @@ async def test_a_first_connection_that_never_works():
     """Entering gives up after connect_timeout, with its cause, and leaves nothing behind."""
     async with running() as rig:
         rig.proxy.refusing = True
-        options = quick(connect_timeout=0.3)
+        options = quick(connect_timeout=0.5)
         async with _client(rig, options) as client:
             session = rig.session(client=client, options=options)
             with pytest.raises(NotConnectedError, match="could not be connected") as caught:
