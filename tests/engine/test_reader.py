@@ -304,14 +304,24 @@ class TestFallingBehind:
         rig.say("m1", "m5", "m6")
         rig.take(2)
         rig.reads()
-        later = [f"m{second}" for second in range(7, 2 * MEMORY)]
-        rig.say("m4", *later[:10])
-        for name in later[10:]:
-            rig.inbox.move_anchor(Position(name, item(name).absolute_time))
-            rig.say(name)
-        assert rig.inbox.number_of(item("m4")) is None
+        rig.say("m4")
+        later = self.much_follows(rig)
         rig.reader.page_read([item("m5"), item("m6")], None, rig.now)
         assert sorted(names(rig.drain())) == sorted(["m6", "m4 late", *later])
+
+    def test_so_is_one_that_makes_it_fall_behind(self):
+        rig = Rig(bound=2)
+        rig.say("m5", "m6", "m4")
+        later = self.much_follows(rig)
+        assert sorted(names(rig.drain())) == sorted(["m5", "m6", "m4 late", *later])
+
+    def much_follows(self, rig):
+        later = [f"m{second}" for second in range(7, MEMORY + 100)]
+        for name in later:
+            rig.say(name)
+            rig.inbox.move_anchor(Position(name, item(name).absolute_time))
+        assert rig.inbox.number_of(item("m4")) is None
+        return later
 
     def test_a_late_item_that_makes_it_fall_behind_is_found(self):
         rig = Rig(bound=2)

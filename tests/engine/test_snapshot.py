@@ -112,6 +112,14 @@ def test_what_was_not_handed_out_is_resumed_though_it_lies_before_the_anchor(acc
     assert process(snapshot, transcript)[0] == ["m50", "m100", "m200"]
 
 
+def test_a_reader_far_behind_is_resumed_where_it_stood():
+    """Though the session remembers most of what it has missed no more."""
+    transcript = Transcript([item(f"m{second}") for second in range(MEMORY + 500)])
+    handled, snapshot = process(None, transcript, most=3, bound=2)
+    handled += process(snapshot, transcript)[0]
+    assert handled == names(transcript.items)
+
+
 def test_a_new_session_has_one_too():
     snapshot = Chat().engine.snapshot()
     assert snapshot.seen == ()
