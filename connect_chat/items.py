@@ -18,7 +18,7 @@ Match on the type and on fields::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -94,6 +94,12 @@ def _none_if_empty(value: object) -> object:
 
 Name = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
+# Near the ends of what a datetime can hold, adding to one overflows. No item was said then, so
+# that such a time counts as malformed.
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))
+]
+
 
 class Attachment(Shape):
     """One file of an `AttachmentMessage` (the service's ``AttachmentItem``).
@@ -164,7 +170,7 @@ class Item(Shape):
     id: Name = None
     content_type: str | None = None
     content: str | None = Field(None, repr=False)
-    absolute_time: AwareDatetime | None = None
+    absolute_time: Moment | None = None
     contact_id: Name = Field(None, repr=False)
     initial_contact_id: Name = Field(None, repr=False)
     related_contact_id: Name = Field(None, repr=False)

@@ -1114,3 +1114,17 @@ def test_items_keep_their_fields():
     chat = connected()
     chat.says("A", "m1")
     assert chat.take() == [item("m1")]
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"]
+)
+def test_a_time_that_cannot_be_reckoned_with_counts_as_missing(time):
+    """It must not end a session."""
+    chat = connected()
+    chat.says("A", raw("m1", AbsoluteTime=time))
+    chat.closed("A")
+    replace(chat, "B")
+    chat.page(raw("m1", AbsoluteTime=time), "m2")
+    assert chat.gets() == ["m1", "m2"]
+    assert chat.engine.snapshot().last_time == at(2)
