@@ -20,7 +20,7 @@ from random import Random
 
 from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, Position, ReadTranscript
-from connect_chat.engine.inbox import MEMORY, Inbox, identity
+from connect_chat.engine.inbox import MOST, Inbox, identity
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.reading import Reading
 from connect_chat.engine.timers import Timers
@@ -222,7 +222,7 @@ class Reader:
         if reading is None or self._since is None:
             return
         level = not all(map(self._take_missed, reading.page(items, next_token)))
-        while len(self._had) > 2 * MEMORY:
+        while len(self._had) > MOST:
             del self._had[next(iter(self._had))]
         if reading.done or level:
             self._reading = None
