@@ -36,8 +36,8 @@ Markers:
   "virtual"`` in pytest's configuration makes it the default, ``"real"`` the exception.
 
 A coroutine test that uses any of this is run by this plugin, with its coroutine fixtures; no other
-plugin is needed. If pytest-asyncio or AnyIO's plugin runs it, as their markers or modes say, the
-fixtures belong to their event loop, and time is real.
+plugin is needed. If pytest-asyncio (1.1 or later) or AnyIO's plugin runs it, as their markers or
+modes say, the fixtures belong to their event loop, and time is real.
 
 Outside pytest, `run_in_virtual_time` takes the place of ``asyncio.run``.
 """
