@@ -682,12 +682,13 @@ class ChatSession(ItemReader):
         )
 
     async def get_authentication_url(
-        self, asked: AuthenticationInitiated | str, *, redirect_uri: str
+        self, asked: AuthenticationInitiated | str | None = None, *, redirect_uri: str
     ) -> GetAuthenticationUrlResponse:
         """Learn where the customer signs in. Works for a minute after `AuthenticationInitiated`.
 
         Args:
-            asked: The `AuthenticationInitiated`, or its ``session_id``.
+            asked: The `AuthenticationInitiated`, or its ``session_id``; None for the last one
+                that was delivered.
             redirect_uri: Where the customer goes then, 1 to 1,024 characters.
 
         Raises:
@@ -695,25 +696,28 @@ class ChatSession(ItemReader):
             ServiceError: The service refused, for example because the minute is over.
             ServiceUnreachableError: There was no answer.
         """
-        session_id = _session_id(asked)
+        session_id = _session_id(asked or self._engine.authentication)
         return await self._drive().call(
             lambda connection: self._client.get_authentication_url(
                 connection, session_id=session_id, redirect_uri=redirect_uri
             )
         )
 
-    async def cancel_authentication(self, asked: AuthenticationInitiated | str) -> None:
+    async def cancel_authentication(
+        self, asked: AuthenticationInitiated | str | None = None
+    ) -> None:
         """Cancel a sign-in.
 
         Args:
-            asked: The `AuthenticationInitiated`, or its ``session_id``.
+            asked: The `AuthenticationInitiated`, or its ``session_id``; None for the last one
+                that was delivered.
 
         Raises:
             InvalidRequestError: The event names no session.
             ServiceError: The service refused.
             ServiceUnreachableError: There was no answer.
         """
-        session_id = _session_id(asked)
+        session_id = _session_id(asked or self._engine.authentication)
         await self._drive().call(
             lambda connection: self._client.cancel_participant_authentication(
                 connection, session_id=session_id
@@ -907,8 +911,8 @@ class ChatSession(ItemReader):
         return result
 
 
-def _session_id(asked: AuthenticationInitiated | str) -> str:
-    session_id = asked if isinstance(asked, str) else asked.session_id
+def _session_id(asked: AuthenticationInitiated | str | None) -> str:
+    session_id = asked.session_id if isinstance(asked, AuthenticationInitiated) else asked
     if session_id is None:
         raise InvalidRequestError("asked", "an event with a session_id")
     return session_id

@@ -83,6 +83,7 @@ from connect_chat.errors import (
 from connect_chat.items import (
     EVENT_PREFIX,
     AttachmentMessage,
+    AuthenticationInitiated,
     ChatEnded,
     Item,
     Message,
@@ -143,6 +144,7 @@ class SessionEngine:
         contact_id: The contact, as far as known.
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
+        authentication: The last request to sign in, or None.
         inbox, credentials, beginning, links, polling, outbox, echoes, streams, receipts, presence,
         sent, files, recovery, timers: The parts.
     """
@@ -168,6 +170,7 @@ class SessionEngine:
         self.contact_id = contact_id
         self.connected_at: float | None = None
         self.bad_frames = 0
+        self.authentication: AuthenticationInitiated | None = None
         self._participant_token = participant_token
         self._options = options
         self._rng = rng
@@ -397,7 +400,7 @@ class SessionEngine:
             "connection.refused", {"error": type(error).__name__}, warning=not _denied(error)
         )
         first = self.state is SessionState.CONNECTING
-        leaving = self._leaving and self.connection.live
+        leaving = self._leaving and self.links.live
         if _denied(error) and not leaving and (not first or self._resumed):
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
@@ -499,7 +502,7 @@ class SessionEngine:
         self._check_end(now)
 
     def _denied_page(self, now: float) -> None:
-        if self._leaving and self.connection.live:
+        if self._leaving and self.links.live:
             # We have left, so that nothing is granted to us any more; but what the disconnect
             # flow still says, and the end, come through the socket.
             self.recovery.abandon(now)
@@ -739,6 +742,8 @@ class SessionEngine:
     def _notice(self, item: Item, now: float) -> None:
         """Take what somebody else's item says about who is typing and what has been read."""
         self.presence.see(item, now)
+        if isinstance(item, AuthenticationInitiated):
+            self.authentication = item
         if isinstance(item, Receipt):
             self.sent.take(item)
         elif self._auto_receipts and deserves_receipt(item):
