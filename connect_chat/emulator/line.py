@@ -25,6 +25,8 @@ from connect_chat.emulator.recording import Records
 
 __all__ = ["Line"]
 
+_MOMENT = 0.001
+
 
 class Line:
     """What the service writes to, instead of to the connection itself.
@@ -54,6 +56,8 @@ class Line:
         # What waits behind a frame that is late, and when the last of it is due.
         self._late: deque[Callable[[], None]] = deque()
         self._due = 0.0
+        # When the last of those that overtake each other is due.
+        self._settled = 0.0
         self._gone = False
 
     @property
@@ -70,7 +74,8 @@ class Line:
 
     def close(self, code: int) -> None:
         """Begin the closing handshake, after what was written."""
-        self._in_turn(0.0, partial(self._connection.close, code))
+        seconds = max(0.0, self._settled - self._clock.now())
+        self._in_turn(seconds, partial(self._connection.close, code))
 
     def abort(self) -> None:
         """Drop the TCP connection."""
@@ -117,6 +122,9 @@ class Line:
                 self._in_turn(seconds, send)
             else:
                 self._clock.after(seconds + overtaking, send)
+                # A moment more, since of two timers of one time either may come first.
+                due = self._clock.now() + seconds + overtaking + _MOMENT
+                self._settled = max(self._settled, due)
 
     def _in_turn(self, seconds: float, happen: Callable[[], None]) -> None:
         """Do something in so many seconds, but not before what was to be done earlier."""

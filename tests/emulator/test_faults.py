@@ -407,15 +407,21 @@ async def test_frames_may_be_late_in_order(
         assert 2 < now() - before < 7
 
 
+@pytest.mark.parametrize("fault", [faults.Delay(5), faults.Reorder(within=5)])
 async def test_the_end_waits_for_late_frames(
-    connect_emulator: Emulator, client: ParticipantClient, started_chat: StartedChat
+    fault: Fault,
+    connect_emulator: Emulator,
+    client: ParticipantClient,
+    started_chat: StartedChat,
 ) -> None:
     """The websocket is not closed before them."""
     async with subscribed(client, started_chat) as websocket:
-        connect_emulator.inject(faults.Delay(5))
-        texts = await said(connect_emulator, started_chat, 3)
+        connect_emulator.inject(fault)
+        texts = await said(connect_emulator, started_chat, 10)
         connect_emulator.end_chat(started_chat.contact_id)
-        assert await heard(websocket, 3) == texts
+        assert sorted(await heard(websocket, 10)) == sorted(texts)
+        await websocket.wait_closed()
+        assert websocket.close_code == 1000
 
 
 async def test_frames_may_be_dropped(
