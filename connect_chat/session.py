@@ -476,8 +476,9 @@ class ChatSession(ItemReader):
         """Counters since the session began.
 
         ``items`` let through, ``duplicates`` dropped, ``late`` ones, ``bad_frames``,
-        ``connections`` asked for, ``rotations``, ``gaps`` opened and ``recoveries`` of them, and
-        ``catchups`` of slow readers.
+        ``connections`` asked for, ``rotations``, ``gaps`` opened and ``recoveries`` that closed
+        one (the first is the beginning of the chat, which is read from the transcript; each takes
+        a while to be sure that it is complete), and ``catchups`` of slow readers.
         """
         return self._engine.counters
 

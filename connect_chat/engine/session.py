@@ -678,9 +678,15 @@ class SessionEngine:
         """Nothing worked for as long as the options allow."""
         first = self.state is SessionState.CONNECTING
         waited = self._options.connect_timeout if first else self._options.give_up_after
+        did = "connected" if first else "reconnected"
+        last = "" if cause is None else f", and the last attempt said: {cause}"
+        advice = (
+            "Check region or endpoint_url, the network, and that an emulator is running."
+            if first and not self._resumed
+            else "Check the network and the service's health, then resume it from its snapshot."
+        )
         error = NotConnectedError(
-            f"the chat could not be {'connected' if first else 'reconnected'} within {waited:g} s; "
-            "check the network and the service's health, then resume it from its snapshot"
+            f"the chat could not be {did} within {waited:g} s{last}. {advice}"
         )
         error.__cause__ = cause
         self._fail(error, now)
