@@ -181,6 +181,8 @@ class SessionEngine:
         self._commands: list[Command] = []
         self._number = count(1).__next__
         self._leaving = False
+        # When the chat's end may be delivered, once it has come in.
+        self._ends_at: float | None = None
 
         anchor: Position | None = None
         floor: datetime | None = None
@@ -355,6 +357,8 @@ class SessionEngine:
                 self._check_end(now)
             case "renew":
                 self._renew()
+            case "end":
+                self._check_end(now)
             case "leaving":
                 if self.connection.live:
                     self._end_inferred(now)
@@ -786,11 +790,18 @@ class SessionEngine:
         """Take the last look once the end has come in, and conclude once that is over."""
         if self.inbox.end is None or self.state in _OVER:
             return
+        if self._ends_at is None:
+            # As any item, the end may have overtaken one that was said before it.
+            self._ends_at = now + (0.0 if self.inbox.end.inferred else self._options.reorder_window)
         if not self.recovery.finished:
             self.connection.wind_down()
             self.recovery.begin(Look.FINAL, now)
-        if self.recovery.finished:
+        if not self.recovery.finished:
+            return
+        if now >= self._ends_at:
             self._conclude(now)
+        else:
+            self.timers.set("end", self._ends_at)
 
     def _end_inferred(self, now: float) -> None:
         self._infer_end()
@@ -809,6 +820,7 @@ class SessionEngine:
         end = self.inbox.end
         if end is None:
             return
+        self._deliver(self.inbox.flush(), now)
         self._stop("the chat ended")
         self._hand_out(self.echoes.open(), now)
         self._hand_out(self.streams.break_off(), now)

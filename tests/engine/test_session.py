@@ -800,6 +800,17 @@ class TestReaders:
 class TestEnds:
     """The last item is a ChatEnded, or the error says why there is none."""
 
+    def test_an_item_that_the_end_has_overtaken_is_waited_for(self):
+        """For the reorder window, also if the transcript is closed by then."""
+        chat = connected("m1", options=plain(reorder_window=0.1))
+        chat.says("A", "end3")
+        chat.page_fails(DENIED)
+        assert chat.gets() == []
+        chat.passes(0.05)
+        chat.says("A", "m2")
+        chat.passes(0.1)
+        assert chat.gets() == ["m2", "end3"]
+
     def test_chat_ended(self):
         """One last look at the transcript, and then everything is closed."""
         chat = connected("m1")

@@ -207,6 +207,16 @@ def in_a_callback(_: Walk) -> None:
     raise KeyboardInterrupt
 
 
+@contextmanager
+def handling(number: signal.Signals, handler: Callable[..., Any]) -> Iterator[None]:
+    """Have a signal handled for a while."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 # What anyio had not begun yet; it holds nothing.
 @pytest.mark.filterwarnings("ignore:coroutine .*try_connect.* was never awaited")
 @pytest.mark.parametrize(
@@ -214,7 +224,8 @@ def in_a_callback(_: Walk) -> None:
 )
 def test_interrupted_from_the_keyboard(strike, scenario, caplog):
     """The KeyboardInterrupt comes out of ``asyncio.run``; nothing stays behind."""
-    with elsewhere() as rig:
+    # A process that was started in the background ignores the signal.
+    with elsewhere() as rig, handling(signal.SIGINT, signal.default_int_handler):
         for number in range(1000):
             walk = Walk(number, strike)
             try:
