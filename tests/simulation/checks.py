@@ -190,7 +190,7 @@ class Ledger:
         if 0 < arrival.step <= step:
             # In its order already, the later one may have waited to be told from our own echo.
             gate = not self.process.world.plan.knows_me
-            return None if out_of_window and gate else "it had come in before"
+            return None if gate and (out_of_window or said.mine) else "it had come in before"
         gap = self._first(self._gaps, said.accepted)
         if gap is None or gap > handed:
             # No gap that it lies in was over by then.

@@ -25,7 +25,7 @@ class Scale:
         minutes: Of a busy one.
     """
 
-    hours: float = 8.0
+    hours: float = 12.0
     minutes: float = 10.0
 
 
@@ -50,6 +50,7 @@ class Plan:
         knows_me: Whether the user passes the participant's id.
         knows_role: Whether the user passes the participant's role.
         own: Whether the user wants our own messages, too.
+        from_start: Whether the user wants what was said before they came, too.
         updates: Whether the user wants streamed messages as they grow.
         polling: Whether the session goes without a websocket.
         skew: How far our clock is from the service's, in seconds.
@@ -73,6 +74,7 @@ class Plan:
     knows_me: bool = False
     knows_role: bool = False
     own: bool = False
+    from_start: bool = True
     updates: bool = False
     polling: bool = False
     skew: float = 0.0
@@ -86,8 +88,8 @@ def draw(rng: Random, scale: Scale) -> Plan:
     plan = Plan(traits, options)
     if rng.random() < 0.6:
         plan.duration = 3600.0 * scale.hours * rng.uniform(0.1, 1.0)
-        plan.gap = rng.choice((60.0, 300.0, 1200.0))
-        plan.rushes = rng.choice((0.0, 0.0, 0.05))
+        plan.gap = rng.choice((100.0, 400.0, 1200.0))
+        plan.rushes = rng.choice((0.0, 0.0, 0.02))
     else:
         plan.duration = 60.0 * scale.minutes * rng.uniform(0.05, 1.0)
         plan.gap = rng.choice((0.5, 3.0, 10.0))
@@ -98,7 +100,7 @@ def draw(rng: Random, scale: Scale) -> Plan:
     roughness = rng.random()
     if roughness > 0.05:
         plan.fault_every = rng.choice((600.0, 120.0, 30.0, 8.0))
-        plan.fault_every = max(plan.fault_every, plan.duration / 300.0)
+        plan.fault_every = max(plan.fault_every, plan.duration / 120.0)
         some = rng.randint(1, len(KINDS)) if rng.random() < 0.6 else len(KINDS)
         plan.kinds = tuple(rng.sample(sorted(KINDS), some))
     plan.end = rng.choice(("open", "open", "ended", "left", "transferred"))
@@ -109,10 +111,11 @@ def draw(rng: Random, scale: Scale) -> Plan:
         plan.handling = rng.choice((0.01, 0.3, 2.0))
     plan.replies = rng.choice((0.0, 0.2, 0.5))
     plan.cancels = rng.choice((0.0, 0.2))
-    plan.snapshot_every = rng.choice((1, 7, 40)) if "restart" in plan.kinds else 0
+    plan.snapshot_every = rng.choice((1, 10, 20, 50, 100)) if "restart" in plan.kinds else 0
     plan.knows_me = rng.random() < 0.3
     plan.knows_role = rng.random() < 0.3
     plan.own = rng.random() < 0.2
+    plan.from_start = rng.random() < 0.9
     plan.updates = rng.random() < 0.3
     plan.polling = rng.random() < 0.04
     # Without a socket, a transcript that goes on being readable is no sign of the end.

@@ -76,6 +76,7 @@ class Process:
             participant_id=ME if plan.knows_me else None,
             participant_role=plan.traits.role if plan.knows_role else None,
             own=plan.own,
+            from_start=plan.from_start,
             updates=plan.updates,
             polling=plan.polling,
             snapshot=None if snapshot is None else Snapshot.load(snapshot),
@@ -149,8 +150,7 @@ class Process:
         """Call one of the engine's methods with the time, and do what it asks for."""
         if self.dead:
             return
-        if self.stalled_until > self.clock.now:
-            self._backlog.append((self.feed, (method, *arguments), options))
+        if self._put_off(self.feed, method, *arguments, **options):
             return
         if self.world.tell:
             self.world.tell("<-", method, *arguments)
@@ -167,7 +167,7 @@ class Process:
         if self.dead:
             return
         if self.stalled_until > self.clock.now:
-            self._backlog.append((self.frame, (socket, text, said, damaged), {}))
+            self._put_off(self.frame, socket, text, said, damaged)
             return
         if self.world.tell:
             self.world.tell("<-", "frame", socket.link, said or text, "damaged" if damaged else "")
@@ -177,6 +177,13 @@ class Process:
             self.ledger.subscribed(socket)
         self.engine.frame_received(socket.link, text, self.clock.now + self.origin)
         self.settle()
+
+    def _put_off(self, action: Callable[..., None], *arguments: Any, **options: Any) -> bool:
+        """Have something done when the process goes on; False if it is at work."""
+        stalled = self.stalled_until > self.clock.now
+        if stalled:
+            self._backlog.append((action, arguments, options))
+        return stalled
 
     def _catch_up(self) -> None:
         backlog, self._backlog = self._backlog, []
@@ -203,6 +210,8 @@ class Process:
                 world.user.answered(self, result)
             if not world.user.read(self):
                 break
+        if engine.connected_at is not None and world.began > self.clock.now:
+            world.began = self.clock.now
         self.ledger.knows_me = engine.participant_id is not None
         at = engine.wake_at
         if at is None:
@@ -241,6 +250,8 @@ class Process:
         service = self.world.service
 
         def answer(granted: Granted | None, error: Exception | None) -> None:
+            if self._put_off(answer, granted, error):
+                return
             if self.outstanding.pop(command.request, None) is None and self._rng.random() < 0.5:
                 return
             if granted is None:
@@ -305,6 +316,8 @@ class Process:
         def answer(
             page: tuple[list[Said], str | None, float] | None, error: Exception | None
         ) -> None:
+            if self._put_off(answer, page, error):
+                return
             waited_for = self.outstanding.pop(command.request, None) is not None
             if not waited_for and self._rng.random() < 0.5:
                 return
@@ -325,21 +338,17 @@ class Process:
     ) -> None:
         if self.dead:
             return
-        if self.stalled_until > self.clock.now:
-            page = (request, found, next_token, served, waited_for)
-            self._backlog.append((self._page, page, {}))
-            return
         if waited_for:
             shared = not any(reader.awaits(request) for reader in self.engine.readers)
             self.ledger.page(found, served, shared=shared)
-        items = [parse_item(said.raw) for said in found]
+        items = [said.parsed() for said in found]
         self.feed("page_read", request, items, next_token)
 
     def _call_service(self, command: CallService, attempt: int = 1) -> None:
         self.outstanding[command.call] = command
 
         def answer(said: Said | None, error: Exception | None) -> None:
-            if self.dead:
+            if self.dead or self._put_off(answer, said, error):
                 return
             # The client that the shell uses repeats what may succeed later.
             if getattr(error, "retryable", False) and attempt < CALL_ATTEMPTS:

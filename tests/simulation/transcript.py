@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from connect_chat.errors import ServiceError, service_error
+from connect_chat.items import Item, parse_item
 
 from .clock import to_millis
 
@@ -57,8 +58,16 @@ class Said:
     pushed: float = float("inf")
     pushes: list[Any] = field(default_factory=list)
 
+    item: Item | None = None
+
     def __lt__(self, other: Said) -> bool:
         return self.key < other.key
+
+    def parsed(self) -> Item:
+        """Return it as the client's GetTranscript does; parsed once, as nobody may change it."""
+        if self.item is None:
+            self.item = parse_item(self.raw)
+        return self.item
 
 
 def refused(

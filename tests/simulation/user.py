@@ -62,6 +62,10 @@ class User:
         self.log: ReaderLog | None = None
         self._world = world
         self._rng = world.rng
+        plan = world.plan
+        # Whoever handles at once can as well take the snapshot at the last moment, much cheaper.
+        self._late = plan.snapshot_every == 1 and plan.handling == 0.0
+        self._every = 0 if self._late else plan.snapshot_every
         self._busy = False
         self._paused_until = 0.0
         self._others: list[ReaderLog] = []
@@ -93,6 +97,11 @@ class User:
         """Keep a snapshot if nothing that was read still waits to be handled."""
         if not self._busy:
             self.take_snapshot()
+
+    def killed(self) -> None:
+        """Keep the snapshot that was taken after the last item, if that is the habit."""
+        if self._late:
+            self.put_down()
 
     # Reading.
 
@@ -173,7 +182,7 @@ class User:
     def _note(self, said: Said | None) -> None:
         if said is not None:
             self.handled.append(said)
-        every = self._world.plan.snapshot_every
+        every = self._every
         if every and len(self.handled) - self.covered >= every:
             self.take_snapshot()
 

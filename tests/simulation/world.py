@@ -15,7 +15,7 @@ from .faults import KINDS
 from .network import Http, Network
 from .plan import TAIL, Plan, Scale, draw
 from .process import ACTIVE, Process
-from .service import Service
+from .service import NEVER, Service
 from .transcript import Said
 from .user import User
 
@@ -62,6 +62,7 @@ class World:
     Attributes:
         plan: What happens.
         wrong_expiry: The ConnectionExpiry that grants give now, or None for the right one.
+        began: When a session was connected for the first time.
         process: The process that holds the chat now.
         tell: Told of everything, if somebody listens.
         troubles: From when to when something was broken.
@@ -79,8 +80,8 @@ class World:
         self.wrong_expiry: float | None = None
         self.tell: Callable[..., None] | None = None
         self.troubles: list[tuple[float, float]] = [(0.0, 0.0)]
+        self.began = NEVER
         self.faults = 0
-        self.rotations = 0
         self._rushing = False
         self._down = False
         self.process = Process(self, None, frozenset())
@@ -189,7 +190,7 @@ class World:
         if self._down:
             return
         self._down = True
-        self.rotations += self.process.engine.counters["rotations"]
+        self.user.killed()
         self.process.kill()
         self.clock.after(down, self._start_again)
 
@@ -277,6 +278,8 @@ class World:
             raise Violation("lost", f"the item of {said.accepted:.3f}")
 
     def _demanded(self, said: Said) -> bool:
+        if not self.plan.from_start and said.key[0] <= self.began * 1000.0:
+            return False
         return said.demanded and (not said.mine or self.plan.own)
 
     def _excused(self, said: Said) -> bool:
