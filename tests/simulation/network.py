@@ -226,6 +226,8 @@ class Socket:
 
     def push(self, said: Said) -> None:
         """Carry an item from the service."""
+        if not self.upgraded:
+            return
         network = self._network
         if self.mute or network.clock.now < self.ill:
             said.muted = True

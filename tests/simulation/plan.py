@@ -152,7 +152,7 @@ def _traits(rng: Random, options: SessionOptions) -> Traits:
         fan_out=rng.choice((0.0, 0.03, 0.3)),
         stamp_error=rng.choice((0.0, 0.01)),
         role=rng.choice(("CUSTOMER", "CUSTOMER", "AGENT")),
-        early_lookup=False,
+        early_lookup=rng.random() < 0.3,
         reads_after_end=rng.random() < 0.5,
         says_ended=rng.random() < 0.9,
         idle_timeout=rng.choice((60.0, 20.0)),

@@ -1,11 +1,11 @@
 """The service: who says what, the connections it hands out, and what it pushes to whom.
 
-Assumed: an item is pushed to the sockets that are subscribed at one moment, a little after the
-service took it; AbsoluteTimes of items taken at about the same time may disagree with the order
-in which they were taken. A socket whose process is gone counts among the five until the service
-notices, within a minute: longer, and a participant whose path broke five times could not come
-back at all. From the end of a chat on, CreateParticipantConnection is refused, and
-either every other call as well or (`Traits.reads_after_end`) all but GetTranscript.
+Assumed: an item is pushed, a little after the service took it, to the sockets that are subscribed
+then or that were when it was taken; AbsoluteTimes of items taken at about the same time may
+disagree with the order in which they were taken. A socket whose process is gone counts among the
+five until the service notices, within a minute: longer, and a participant whose path broke five
+times could not come back at all. From the end of a chat on, CreateParticipantConnection is
+refused, and either every other call as well or (`Traits.reads_after_end`) all but GetTranscript.
 """
 
 from __future__ import annotations
