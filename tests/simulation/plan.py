@@ -157,6 +157,7 @@ def _traits(rng: Random, options: SessionOptions) -> Traits:
         says_ended=rng.random() < 0.9,
         idle_timeout=rng.choice((60.0, 20.0)),
         disconnect_flow=rng.choice((0.0, 3.0, 15.0)),
+        refuses_who_left=rng.random() < 0.5,
         past=rng.choice((0, 0, 3, 150)),
         forgets_ids=rng.random() < 0.1,
     )

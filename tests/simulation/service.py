@@ -51,6 +51,7 @@ class Traits:
         says_ended: Whether the end of the chat is pushed as an item.
         idle_timeout: A socket that sends nothing for so long is dropped.
         disconnect_flow: How long the flow goes on talking after our DisconnectParticipant.
+        refuses_who_left: Whether CreateParticipantConnection is refused once we have left.
         past: Items of past contacts.
         forgets_ids: Whether GetTranscript never accepts a start position by Id.
     """
@@ -66,6 +67,7 @@ class Traits:
     says_ended: bool = True
     idle_timeout: float = 60.0
     disconnect_flow: float = 0.0
+    refuses_who_left: bool = False
     past: int = 0
     forgets_ids: bool = False
 
@@ -197,7 +199,7 @@ class Service:
 
     def create_connection(self, websocket: bool) -> Granted:
         """Answer CreateParticipantConnection."""
-        if self.ended is not None or (self.left and self._rng.random() < 0.5):
+        if self.ended is not None or (self.left and self.traits.refuses_who_left):
             raise refused("AccessDeniedException", 403, "CreateParticipantConnection")
         now = self._clock.now
         token = f"s3cr3t-token-{self._rng.getrandbits(64):x}"

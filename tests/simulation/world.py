@@ -75,7 +75,7 @@ class World:
         self.service = Service(self.clock, Random(rng.getrandbits(64)), plan.traits)
         self.network = Network(self.clock, Random(rng.getrandbits(64)), self.service)
         self.http = Http(self.network)
-        self.calls = Calls(self.clock)
+        self.calls = Calls(self.clock, polling=plan.polling)
         self.user = User(self)
         self.wrong_expiry: float | None = None
         self.tell: Callable[..., None] | None = None
@@ -273,7 +273,8 @@ class World:
                 continue
             if not primary and (said in base or said.accepted < log.since + 40.0):
                 continue
-            if self._excused(said):
+            if self._excused(said) or (self.service.left and said.accepted > log.finished_at):
+                # Having left, we may be refused a connection, which is an end like another.
                 continue
             raise Violation("lost", f"the item of {said.accepted:.3f}")
 
