@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,14 +32,15 @@ class Shape(BaseModel):
             ValidationError: A field that may not be missing is malformed or missing.
         """
         # Python names are ours: on the wire only the service's spelling counts.
-        validate = partial(cls.__pydantic_validator__.validate_python, by_name=False)
+        validate = cls.__pydantic_validator__.validate_python
         try:
-            return cast("Self", validate(raw))
+            return cast("Self", validate(raw, by_name=False))
         except ValidationError as error:
             bad = {
                 detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)
             }
-        return cast("Self", validate({key: raw[key] for key in raw.keys() - bad}))
+        kept = {key: raw[key] for key in raw.keys() - bad}
+        return cast("Self", validate(kept, by_name=False))
 
 
 def json_object(text: str | None) -> dict[str, Any] | None:

@@ -573,9 +573,11 @@ def parse_item(raw: Mapping[str, Any], *, from_me: bool = False, late: bool = Fa
         ValueError: ``raw`` is not a JSON object with a ``Type`` (the one field that every item
             has); the message quotes nothing of it.
     """
-    if not isinstance(raw, Mapping) or not isinstance(raw.get("Type"), str):
+    # Asking for a dict first is much cheaper than for a Mapping, and this is done for every item.
+    type_ = raw.get("Type") if isinstance(raw, dict | Mapping) else None
+    if not isinstance(type_, str):
         raise ValueError("not an Item: it is not an object with a Type")
-    item = _kind(raw["Type"], raw.get("ContentType")).leniently(raw)
+    item = _kind(type_, raw.get("ContentType")).leniently(raw)
     # Frozen for users; filled in here, once, rather than validated and copied.
     item.__dict__["_raw"] = raw
     if from_me:

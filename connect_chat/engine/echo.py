@@ -77,7 +77,7 @@ class EchoGate:
 
     def let_through(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return what can be told apart; the first that can't, and all behind it, wait."""
-        if not self.waiting and self.participant_id is not None:
+        if not self.waiting and not self._undecided:
             return items
         self.waiting.extend(items)
         return self.settle()
@@ -118,10 +118,18 @@ class EchoGate:
         through, self.waiting = self.waiting, []
         return through
 
-    def _was_sent(self, item: Item) -> bool:
-        return item.id in self._sent or any(
-            attachment.attachment_id in self._sent for attachment in item.attachments
+    @property
+    def _undecided(self) -> bool:
+        """Whether an item that comes now may be our first echo."""
+        return self.participant_id is None and bool(
+            self._sent or self._typing or self._said() is not None
         )
+
+    def _was_sent(self, item: Item) -> bool:
+        sent = self._sent
+        if not sent:
+            return False
+        return item.id in sent or any(one.attachment_id in sent for one in item.attachments)
 
     def _may_be_echo(self, item: Item) -> bool:
         if self.participant_id is not None or item.id in self._sent:

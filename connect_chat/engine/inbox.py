@@ -56,7 +56,7 @@ def identity(item: Item) -> str | None:
             return None
         return repr((item.type, item.content_type, item.absolute_time, item.participant_id,
                      item.content))  # fmt: skip
-    if isinstance(item, AttachmentMessage):
+    if item.attachments and isinstance(item, AttachmentMessage):
         return ":".join((item.id, *(attachment.status or "" for attachment in item.attachments)))
     return item.id
 
@@ -92,7 +92,9 @@ class Inbox:
         # Identity → its number in the order of delivery; negative if the transcript lacks it.
         read = dict(seen)
         self._seen: dict[str, int] = dict.fromkeys(read, 0)
-        self._times = deque(read.values())
+        # The same with their times, in the order in which they are forgotten. In a queue of its
+        # own, since a dict is slow at giving up its first entry again and again.
+        self._order = deque(read.items())
         self._last = anchor.absolute_time if anchor else _BEGINNING
         self._waiting = WaitingItems()
 
@@ -133,11 +135,8 @@ class Inbox:
 
         By their identities, which are their Ids for all but files.
         """
-        return [
-            Position(name, time)
-            for (name, at), time in zip(self._seen.items(), self._times, strict=True)
-            if at >= number
-        ]
+        seen = self._seen
+        return [Position(name, time) for name, time in self._order if seen[name] >= number]
 
     def knows(self, item: Item) -> bool:
         """Whether the item, or a copy of it, has been delivered."""
@@ -156,11 +155,8 @@ class Inbox:
     def read_since(self, anchor: Position | None) -> list[tuple[datetime, str]]:
         """Return time and identity of the remembered items that are not before ``anchor``."""
         since = anchor.absolute_time if anchor else _BEGINNING
-        return [
-            (time, name)
-            for (name, number), time in zip(self._seen.items(), self._times, strict=True)
-            if number >= 0 and time >= since
-        ]
+        seen = self._seen
+        return [(time, name) for name, time in self._order if seen[name] >= 0 and time >= since]
 
     def holds(self, item: Item) -> bool:
         """Whether the item, or a copy of it, waits here."""
@@ -242,7 +238,7 @@ class Inbox:
             if len(self._seen) >= MEMORY:
                 self._forget_one()
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
-            self._times.append(time)
+            self._order.append((name, time))
         if time > self._last:
             self._last = time
         return item
@@ -254,22 +250,20 @@ class Inbox:
         are looked at for each that comes in, so that they cannot pile up behind it.
         """
         for _ in range(2):
-            name = next(iter(self._seen))
-            time = self._times[0]
+            name, time = self._order[0]
             settled = self.anchor is not None and time <= self.anchor.absolute_time
             if not settled and len(self._seen) >= MOST:
                 self.anchor = Position(name, time)
                 settled = True
-            number = self._seen.pop(name)
-            self._times.popleft()
             if settled:
+                self._order.popleft()
+                del self._seen[name]
                 if self.floor is None or time > self.floor:
                     self.floor = time
                 if len(self._seen) < MEMORY:
                     return
             else:
-                self._seen[name] = number
-                self._times.append(time)
+                self._order.rotate(-1)
 
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:

@@ -53,9 +53,9 @@ class Timers:
         """
         if self.next is None or self.next > now:
             return
-        for name, at in sorted(self._at.items(), key=itemgetter(1)):
-            if at > now:
-                return
+        due = [entry for entry in self._at.items() if entry[1] <= now]
+        due.sort(key=itemgetter(1))
+        for name, at in due:
             if self._at.get(name) == at:
                 self.cancel(name)
                 yield name
