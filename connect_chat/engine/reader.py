@@ -45,6 +45,39 @@ class Reader:
         late: How many items it got after a later one.
     """
 
+    __slots__ = (
+        "_backoff",
+        "_bound",
+        "_buffer",
+        "_emit",
+        "_end",
+        "_ended",
+        "_evaded",
+        "_evading",
+        "_floor",
+        "_had",
+        "_held_back",
+        "_inbox",
+        "_last",
+        "_newest",
+        "_options",
+        "_passes",
+        "_pushes",
+        "_reading",
+        "_request",
+        "_request_number",
+        "_shown",
+        "_since",
+        "_tail",
+        "_timers",
+        "_token",
+        "_visible",
+        "catchups",
+        "failure",
+        "id",
+        "late",
+    )
+
     def __init__(
         self,
         number: int,

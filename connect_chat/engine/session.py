@@ -149,6 +149,43 @@ class SessionEngine:
         sent, files, recovery, timers: The parts.
     """
 
+    __slots__ = (
+        "_auto_receipts",
+        "_commands",
+        "_ends_at",
+        "_leaving",
+        "_number",
+        "_options",
+        "_own",
+        "_participant_token",
+        "_resumed",
+        "_rng",
+        "_updates",
+        "authentication",
+        "bad_frames",
+        "beginning",
+        "connected_at",
+        "connection",
+        "contact_id",
+        "credentials",
+        "echoes",
+        "error",
+        "files",
+        "inbox",
+        "links",
+        "outbox",
+        "polling",
+        "presence",
+        "reader",
+        "readers",
+        "receipts",
+        "recovery",
+        "sent",
+        "state",
+        "streams",
+        "timers",
+    )
+
     def __init__(
         self,
         participant_token: str,
