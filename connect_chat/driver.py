@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
@@ -33,9 +34,10 @@ from connect_chat.engine.commands import (
 )
 from connect_chat.engine.outbox import CallResult
 from connect_chat.engine.queues import Priority
+from connect_chat.engine.reader import Reader
 from connect_chat.engine.session import SessionEngine
 from connect_chat.errors import AccessDeniedException, ConnectChatError, NotConnectedError
-from connect_chat.items import EVENT_PREFIX
+from connect_chat.items import EVENT_PREFIX, Item
 from connect_chat.requests import ConnectionType
 from connect_chat.transport.websocket import OpenFailed, Socket, open_socket
 
@@ -85,6 +87,7 @@ class Driver:
         self._on_trace = on_trace
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = math.inf
         # What is under way: calls by their request, opening sockets by their link.
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         # Those, and the ones that were cancelled and are not done yet.
@@ -103,6 +106,17 @@ class Driver:
         result = step(self._loop.time())
         self._carry_out()
         return result
+
+    def take(self, reader: Reader) -> Item | None:
+        """Return a reader's next item, or None if there is none for now."""
+        engine, now = self.engine, self._loop.time()
+        item = reader.take(now)
+        if item is not None and reader is engine.reader:
+            engine.handed_out(item, now)
+        if engine.commands or reader.behind:
+            # Nothing else can have changed: an item that is there costs no step.
+            self._carry_out()
+        return item
 
     def time(self) -> float:
         """Return the engine's time."""
@@ -162,7 +176,7 @@ class Driver:
         self.tell(self.engine.close)
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._wakes_at = None, math.inf
         for task in self._alive:
             task.cancel()
         try:
@@ -186,14 +200,16 @@ class Driver:
         """Carry out commands until there are none, then set the timer and wake who waits."""
         if self._busy:
             return
-        self._busy = True
-        try:
-            while commands := self.engine.take_commands():
-                for command in commands:
-                    self._do(command)
-        finally:
-            self._busy = False
-        for result in self.engine.take_results():
+        engine = self.engine
+        if engine.commands:
+            self._busy = True
+            try:
+                while engine.commands:
+                    for command in engine.take_commands():
+                        self._do(command)
+            finally:
+                self._busy = False
+        for result in engine.take_results():
             self._settle(result)
         if self._waiting:
             for future, condition in self._waiting.items():
@@ -201,25 +217,23 @@ class Driver:
                     future.set_result(None)
         if self.on_progress is not None:
             self.on_progress()
-        self._set_timer()
+        at = engine.wake_at
+        if at is not None and at < self._wakes_at:
+            self._set_timer(at)
 
     def _settle(self, result: CallResult) -> None:
         future = self._results.get(result.call)
         if future is not None and not future.done():
             future.set_result(result)
 
-    def _set_timer(self) -> None:
-        at = self.engine.wake_at
-        if at is None:
-            return
+    def _set_timer(self, at: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= at and not self._timer.cancelled():
-                return
             self._timer.cancel()
+        self._wakes_at = at
         self._timer = self._loop.call_at(at, self._wake, at)
 
     def _wake(self, at: float) -> None:
-        self._timer = None
+        self._timer, self._wakes_at = None, math.inf
         # A loop's timer may fire a clock tick early; what is due at ``at`` is due now.
         self.engine.wake(max(at, self._loop.time()))
         self._carry_out()

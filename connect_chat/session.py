@@ -124,7 +124,7 @@ class ItemReader:
         Raises:
             NotConnectedError: The chat could not be reconnected, or the session was closed.
         """
-        item = await self._next()
+        item = self.receive_nowait() or await self._next()
         if item is None:
             raise StopAsyncIteration
         return item
@@ -159,11 +159,8 @@ class ItemReader:
             NotConnectedError: The chat could not be reconnected, or the session was closed.
         """
         driver, reader = self._driver(), self._reader
-        item = driver.tell(reader.take)
-        if item is not None:
-            if reader is driver.engine.reader:
-                driver.tell(partial(driver.engine.handed_out, item))
-        elif reader.failure is not None and not reader.finished:
+        item = driver.take(reader)
+        if item is None and reader.failure is not None and not reader.finished:
             raise reader.failure
         return item
 

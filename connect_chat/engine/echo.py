@@ -69,11 +69,12 @@ class EchoGate:
             self.participant_id = self.participant_id or item.participant_id
             self.participant_role = self.participant_role or item.participant_role
             return True
-        if self.participant_id is None:
+        us = self.participant_id
+        if us is None:
             return False
-        if isinstance(item, Receipt) and item.recipient_participant_id == self.participant_id:
+        if item.participant_id == us:
             return True
-        return item.participant_id == self.participant_id
+        return isinstance(item, Receipt) and item.recipient_participant_id == us
 
     def let_through(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return what can be told apart; the first that can't, and all behind it, wait."""

@@ -72,6 +72,7 @@ class Inbox:
         delivered: How many items it let through, which numbers them.
         duplicates: How many copies it dropped.
         end: The ChatEnded that has come in, to be let through after everything else.
+        waiting: The live items that wait for their turn.
     """
 
     def __init__(
@@ -95,16 +96,18 @@ class Inbox:
         # The same with their times, in the order in which they are forgotten. In a queue of its
         # own, since a dict is slow at giving up its first entry again and again.
         self._order = deque(read.items())
+        # How many of them have not been looked at since the anchor moved.
+        self._unlooked = len(self._order)
         self._last = anchor.absolute_time if anchor else _BEGINNING
-        self._waiting = WaitingItems()
+        self.waiting = WaitingItems()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     @property
     def next_release(self) -> float | None:
         """When the earliest item that waits only for its turn may go, or None."""
-        return None if self.holding else self._waiting.next_release
+        return None if self.holding else self.waiting.next_release
 
     def number_of(self, item: Item) -> int | None:
         """Return an item's number in the order of delivery; None if it is not remembered.
@@ -160,13 +163,15 @@ class Inbox:
 
     def holds(self, item: Item) -> bool:
         """Whether the item, or a copy of it, waits here."""
-        return identity(item) in self._waiting
+        return identity(item) in self.waiting
 
     def live(self, item: Item, now: float) -> Sequence[Item]:
         """Take an item from a socket; return what may be delivered because of it."""
-        name = identity(item)
+        name, waiting = identity(item), self.waiting
         if name is not None and (
-            name in self._seen or name in self._waiting or self.forgotten(item)
+            name in self._seen
+            or (waiting and name in waiting)
+            or (self.floor is not None and self.forgotten(item))
         ):
             self.duplicates += 1
             return ()
@@ -175,16 +180,16 @@ class Inbox:
             self.end = self.end or item
             return ()
         time = item.absolute_time or self._last
-        if self._window == 0 and not self.holding and not self._waiting:
+        if self._window == 0 and not self.holding and not waiting:
             return (self._out(item, name, time),)
-        self._waiting.add(item, name, time, now + self._window)
+        waiting.add(item, name, time, now + self._window)
         return ()
 
     def release(self, now: float) -> Sequence[Item]:
         """Return the items that have waited for an earlier one for long enough, in order."""
         if self.holding:
             return ()
-        until = self._waiting.due(now)
+        until = self.waiting.due(now)
         return () if until is None else self._let_out(until)
 
     def flush(self) -> Sequence[Item]:
@@ -210,8 +215,8 @@ class Inbox:
                 self.end = self.end or item
             else:
                 new.append((item.absolute_time or newest, item))
-        self._waiting.drop(names)
-        new += [(time, item) for time, _, item in self._waiting.pop_until(newest)]
+        self.waiting.drop(names)
+        new += [(time, item) for time, _, item in self.waiting.pop_until(newest)]
         new.sort(key=_time_of)
         return [self._out(item, identity(item), time) for time, item in new]
 
@@ -220,22 +225,23 @@ class Inbox:
         shown = set(shown)
         return any(
             item.in_transcript and item.id is not None and item.id not in shown
-            for item in self._waiting
+            for item in self.waiting
         )
 
     def move_anchor(self, position: Position) -> None:
         """Move the anchor forward, never back."""
         if self.anchor is None or position.absolute_time >= self.anchor.absolute_time:
             self.anchor = position
+            self._unlooked = len(self._order)
 
     def _let_out(self, until: datetime | None) -> Sequence[Item]:
-        return [self._out(item, name, time) for time, name, item in self._waiting.pop_until(until)]
+        return [self._out(item, name, time) for time, name, item in self.waiting.pop_until(until)]
 
     def _out(self, item: Item, name: str | None, time: datetime) -> Item:
         """Number an item, and remember it."""
         self.delivered += 1
         if name is not None:
-            if len(self._seen) >= MEMORY:
+            if len(self._seen) >= MEMORY and (self._unlooked or len(self._seen) >= MOST):
                 self._forget_one()
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
             self._order.append((name, time))
@@ -247,9 +253,11 @@ class Inbox:
         """Forget the item that was delivered first, if it lies at or before the anchor.
 
         One that doesn't is put behind the others, so that it does not stand in their way; two
-        are looked at for each that comes in, so that they cannot pile up behind it.
+        are looked at for each that comes in, so that they cannot pile up behind it. Once all have
+        been, there is nothing to forget until the anchor moves.
         """
         for _ in range(2):
+            self._unlooked -= self._unlooked > 0
             name, time = self._order[0]
             settled = self.anchor is not None and time <= self.anchor.absolute_time
             if not settled and len(self._seen) >= MOST:

@@ -26,7 +26,7 @@ class Presence:
             return
         if isinstance(item, Typing):
             self._typing[who] = (now + self._lasts, item)
-        elif isinstance(item, Message | ParticipantLeft):
+        elif self._typing and isinstance(item, Message | ParticipantLeft):
             self._typing.pop(who, None)
 
     def typing(self, now: float) -> tuple[Typing, ...]:

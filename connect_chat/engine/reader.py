@@ -58,7 +58,8 @@ class Reader:
         "_had",
         "_held_back",
         "_inbox",
-        "_last",
+        "_last_id",
+        "_last_time",
         "_newest",
         "_options",
         "_passes",
@@ -112,7 +113,9 @@ class Reader:
         self._end: ChatEnded | None = None
         self._ended = False
         self._pushes = 0
-        self._last: Position | None = inbox.anchor
+        # The place of the newest item that it has had. No Position: most are never asked for.
+        self._last_id = inbox.anchor.id if inbox.anchor else None
+        self._last_time = inbox.anchor.absolute_time if inbox.anchor else None
         # Only while behind: the first number missed, the inbox's floor at that moment, what it had
         # near there, the newest time that a pass has shown, the earliest item that evaded the pass
         # before this one, the earliest that evades this one, the pass, the tail.
@@ -298,6 +301,13 @@ class Reader:
         """Go on catching up."""
         self._catch_up(now)
 
+    @property
+    def _last(self) -> Position | None:
+        """The place of the newest item that it has had."""
+        if self._last_id is None or self._last_time is None:
+            return None
+        return Position(self._last_id, self._last_time)
+
     def _append(self, item: Item) -> None:
         """Put an item into the buffer, marked if a later one has gone before it."""
         time = item.absolute_time
@@ -308,7 +318,7 @@ class Reader:
             else:
                 self._newest = time
                 if item.id is not None:
-                    self._last = Position(item.id, time)
+                    self._last_id, self._last_time = item.id, time
         self._buffer.append(item)
         self._pushes += 1
 

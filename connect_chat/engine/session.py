@@ -85,6 +85,7 @@ from connect_chat.items import (
     AttachmentMessage,
     AuthenticationInitiated,
     ChatEnded,
+    Event,
     Item,
     Message,
     Receipt,
@@ -141,6 +142,7 @@ class SessionEngine:
         state: Where the session is.
         error: Why it failed, or None.
         reader: The first reader.
+        commands: What the shell is to do and has not taken yet.
         contact_id: The contact, as far as known.
         connected_at: When the present link became live (the engine's clock), or None.
         bad_frames: How many frames made no sense.
@@ -151,7 +153,6 @@ class SessionEngine:
 
     __slots__ = (
         "_auto_receipts",
-        "_commands",
         "_ends_at",
         "_leaving",
         "_number",
@@ -164,6 +165,7 @@ class SessionEngine:
         "authentication",
         "bad_frames",
         "beginning",
+        "commands",
         "connected_at",
         "connection",
         "contact_id",
@@ -215,7 +217,7 @@ class SessionEngine:
         self._updates = updates
         self._auto_receipts = auto_receipts
         self._resumed = snapshot is not None
-        self._commands: list[Command] = []
+        self.commands: list[Command] = []
         self._number = count(1).__next__
         self._leaving = False
         # When the chat's end may be delivered, once it has come in.
@@ -236,7 +238,7 @@ class SessionEngine:
             floor, seen = snapshot.floor, snapshot.seen
 
         self.timers = Timers()
-        emit = self._commands.append
+        emit = self.commands.append
         self.inbox = Inbox(options.reorder_window, anchor=anchor, floor=floor, seen=seen)
         self.credentials = Credentials(token, options, self.timers, rng, emit, self._number)
         self.beginning = Beginning(
@@ -285,13 +287,15 @@ class SessionEngine:
 
     def take_commands(self) -> list[Command]:
         """Return the commands that have gathered, in order, once."""
-        taken = self._commands[:]
-        self._commands.clear()
+        taken = self.commands[:]
+        self.commands.clear()
         return taken
 
     def take_results(self) -> list[CallResult]:
         """Return the outcomes of calls that have gathered, once."""
-        taken, self.outbox.results = self.outbox.results, []
+        taken = self.outbox.results
+        if taken:
+            self.outbox.results = []
         return taken
 
     def open_reader(self, buffer: int | None = None) -> Reader:
@@ -303,7 +307,7 @@ class SessionEngine:
             self._options,
             self.timers,
             self._rng,
-            self._commands.append,
+            self.commands.append,
             self._number,
             self.credentials.current,
             self._shown,
@@ -469,18 +473,7 @@ class SessionEngine:
             return
         frame = parse_frame(text)
         if isinstance(frame, Item):
-            self.echoes.learn((frame,))
-            if isinstance(frame, Message) and frame.streaming:
-                self._piece(frame, now)
-                return
-            self.files.seen(frame)
-            self._deliver(self.inbox.live(frame, now), now)
-            if len(self.inbox):
-                if self.inbox.holding:
-                    self.recovery.held(now)
-                elif "release" not in self.timers:
-                    self._plan_release()
-            self._check_end(now)
+            self._item(frame, now)
         elif isinstance(frame, HeartbeatAnswer):
             self.links.heartbeat_answered(link, frame, now)
         elif isinstance(frame, PingAnswer):
@@ -734,6 +727,26 @@ class SessionEngine:
 
     # Items.
 
+    def _item(self, item: Item, now: float) -> None:
+        """Take an item from a socket."""
+        inbox = self.inbox
+        self.echoes.learn((item,))
+        if item.message_metadata and isinstance(item, Message) and item.streaming:
+            self._piece(item, now)
+            return
+        if item.attachments:
+            self.files.seen(item)
+        ready = inbox.live(item, now)
+        if ready:
+            self._deliver(ready, now)
+        if inbox.waiting:
+            if inbox.holding:
+                self.recovery.held(now)
+            elif "release" not in self.timers:
+                self._plan_release()
+        if inbox.end is not None:
+            self._check_end(now)
+
     def _piece(self, item: Message, now: float) -> None:
         if self.inbox.knows(item) or self.inbox.holds(item):
             # It comes behind its whole.
@@ -752,7 +765,8 @@ class SessionEngine:
         if not items:
             return
         self._hand_out(self.echoes.let_through(items), now)
-        self._bound_echo_wait(now)
+        if self.echoes.waiting:
+            self._bound_echo_wait(now)
         if self.state is SessionState.CONNECTED:
             self.recovery.audit_if_due(now)
 
@@ -771,30 +785,32 @@ class SessionEngine:
             if self.contact_id is None and item.contact_id and item.related_contact_id is None:
                 self.contact_id = item.contact_id
                 self._trace("contact.known", {"contact": item.contact_id})
-            if isinstance(item, Message):
-                self.streams.completed(item)
+            self.streams.completed(item)
             shown = self._shown(item)
             if shown is None:
                 continue
             for reader in self.readers:
                 reader.push(shown)
             if not shown.from_me:
-                self._notice(shown, now)
-            if isinstance(item, TransferSucceeded) and self._only_our_part():
-                # Whoever delivers checks for the end when it is done.
-                self._infer_end()
+                self.presence.see(shown, now)
+                if self._auto_receipts and deserves_receipt(shown):
+                    self.receipts.mark("delivered", shown, now)
+            if isinstance(item, Event):
+                self._notice(item, mine=shown.from_me)
         if self._leaving and items:
             self.timers.set("leaving", now + self._options.disconnect_timeout)
 
-    def _notice(self, item: Item, now: float) -> None:
-        """Take what somebody else's item says about who is typing and what has been read."""
-        self.presence.see(item, now)
-        if isinstance(item, AuthenticationInitiated):
-            self.authentication = item
-        if isinstance(item, Receipt):
-            self.sent.take(item)
-        elif self._auto_receipts and deserves_receipt(item):
-            self.receipts.mark("delivered", item, now)
+    def _notice(self, event: Event, *, mine: bool) -> None:
+        """Take what an event says about what was read, who has to sign in, and our part's end."""
+        if isinstance(event, TransferSucceeded) and self._only_our_part():
+            # Whoever delivers checks for the end when it is done.
+            self._infer_end()
+        elif mine:
+            return
+        elif isinstance(event, AuthenticationInitiated):
+            self.authentication = event
+        elif isinstance(event, Receipt):
+            self.sent.take(event)
 
     def _only_our_part(self) -> bool:
         """Whether a transfer ends our part of the chat."""
@@ -905,7 +921,7 @@ class SessionEngine:
         self.state = state
 
     def _trace(self, event: str, facts: dict[str, object], *, warning: bool = False) -> None:
-        self._commands.append(Trace(event, facts, "warning" if warning else "info"))
+        self.commands.append(Trace(event, facts, "warning" if warning else "info"))
 
 
 def _denied(error: Exception) -> bool:

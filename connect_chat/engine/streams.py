@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.timers import Timers
-from connect_chat.items import Message, MessageUpdate
+from connect_chat.items import Item, Message, MessageUpdate
 
 __all__ = ["Streams"]
 
@@ -62,9 +62,9 @@ class Streams:
         stream.text += item.text
         return MessageUpdate.of(stream.first, text=stream.text, piece=item.text)
 
-    def completed(self, item: Message) -> None:
-        """Note that a whole message has come, streamed before or not."""
-        if self._open and item.id is not None:
+    def completed(self, item: Item) -> None:
+        """Note that something whole has come, streamed before or not."""
+        if self._open and item.id is not None and isinstance(item, Message):
             self._open.pop(item.id, None)
 
     def wake(self, now: float) -> tuple[bool, list[Message]]:
