@@ -574,7 +574,8 @@ def parse_item(raw: Mapping[str, Any], *, from_me: bool = False, late: bool = Fa
             has); the message quotes nothing of it.
     """
     # Asking for a dict first is much cheaper than for a Mapping, and this is done for every item.
-    type_ = raw.get("Type") if isinstance(raw, dict | Mapping) else None
+    is_object = isinstance(raw, dict) or isinstance(raw, Mapping)  # noqa: SIM101
+    type_ = raw.get("Type") if is_object else None
     if not isinstance(type_, str):
         raise ValueError("not an Item: it is not an object with a Type")
     item = _kind(type_, raw.get("ContentType")).leniently(raw)

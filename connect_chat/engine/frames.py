@@ -74,7 +74,9 @@ def parse_frame(text: str | bytes) -> Frame:
         text: The frame as received.
     """
     try:
-        frame = from_json(text)
+        # Keys come again with every frame, values seldom: to remember those costs more than it
+        # gives.
+        frame = from_json(text, cache_strings="keys")
     except (ValueError, TypeError):
         # The latter for a str that no UTF-8 could have given: one with lone surrogates.
         return BadFrame("not JSON", damaged=True)
@@ -82,7 +84,9 @@ def parse_frame(text: str | bytes) -> Frame:
     if topic == "aws/chat":
         try:
             content = frame.get("content")
-            return parse_item(from_json(content) if isinstance(content, str) else content)
+            if isinstance(content, str):
+                content = from_json(content, cache_strings="keys")
+            return parse_item(content)
         except ValueError:
             return BadFrame("not an Item", damaged=True)
     if topic == "aws/heartbeat":

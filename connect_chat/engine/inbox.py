@@ -186,7 +186,10 @@ class Inbox:
         return ()
 
     def release(self, now: float) -> Sequence[Item]:
-        """Return the items that have waited for an earlier one for long enough, in order."""
+        """Return items that have waited for an earlier one for long enough, in order.
+
+        Some may be left for another time; `next_release` is then not after ``now``.
+        """
         if self.holding:
             return ()
         until = self.waiting.due(now)

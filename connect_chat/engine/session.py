@@ -540,6 +540,7 @@ class SessionEngine:
             # We have left, so that nothing is granted to us any more; but what the disconnect
             # flow still says, and the end, come through the socket.
             self.recovery.abandon(now)
+            self._plan_release()
         elif self.inbox.end is None:
             self._renew()
 

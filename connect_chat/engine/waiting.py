@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator
+from bisect import bisect_right, insort_right
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
-from heapq import heappop, heappush
 
 from connect_chat.items import Item
 
 __all__ = ["WaitingItems"]
 
-_Entry = tuple[datetime, int, str | None, Item]
+_AT_ONCE = 250
+"""So many may go at a time. Readers get their turn between, so that a burst that has waited does
+not go beyond what they may have waiting (1,000 items, unless told otherwise)."""
+
+_Entry = tuple[datetime, str | None, Item]
 
 
 class WaitingItems:
     """A queue in the order of AbsoluteTime; among equals, in the order of arrival.
 
-    Each item also has a moment until which it waits for earlier ones. Both ends are cheap,
-    however many items wait: a burst on one chat must not cost the square of its length.
+    Each item also has a moment until which it waits for earlier ones. Nearly all come in order,
+    and go many at a time; so the queue is a sorted list, added to at its end.
     """
 
-    __slots__ = ("_arrivals", "_entries", "_names", "_number")
+    __slots__ = ("_arrivals", "_entries", "_names")
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._names: set[str] = set()
         # When each may go, and its time; in the order of arrival, hence of the moments.
-        self._arrivals: deque[tuple[float, datetime]] = deque()
-        self._number = 0
+        self._arrivals: list[tuple[float, datetime]] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -37,8 +39,8 @@ class WaitingItems:
         return name in self._names
 
     def __iter__(self) -> Iterator[Item]:
-        """Iterate over the items, in no order."""
-        return (entry[3] for entry in self._entries)
+        """Iterate over the items, in order."""
+        return (entry[2] for entry in self._entries)
 
     @property
     def next_release(self) -> float | None:
@@ -47,41 +49,57 @@ class WaitingItems:
 
     def add(self, item: Item, name: str | None, time: datetime, until: float) -> None:
         """Have an item wait until a moment, not before those of earlier calls."""
-        self._number += 1
-        heappush(self._entries, (time, self._number, name, item))
+        entries = self._entries
+        if not entries or time >= entries[-1][0]:
+            entries.append((time, name, item))
+        else:
+            insort_right(entries, (time, name, item), key=_time_of)
         self._arrivals.append((until, time))
         if name is not None:
             self._names.add(name)
 
     def due(self, now: float) -> datetime | None:
-        """Return the AbsoluteTime up to which items have waited long enough, or None."""
+        """Return the AbsoluteTime up to which items may go now, or None.
+
+        Some may be left that have waited long enough; `next_release` is then not after ``now``.
+        """
         latest: datetime | None = None
-        arrivals = self._arrivals
-        while arrivals and arrivals[0][0] <= now:
-            time = arrivals.popleft()[1]
+        count = 0
+        for until, time in self._arrivals:
+            if until > now or count == _AT_ONCE:
+                break
+            count += 1
             if latest is None or time > latest:
                 latest = time
+        del self._arrivals[:count]
         return latest
 
-    def pop_until(self, time: datetime | None) -> Iterator[tuple[datetime, str | None, Item]]:
+    def pop_until(self, time: datetime | None) -> Sequence[_Entry]:
         """Take out the items up to an AbsoluteTime, in order; all of them for None."""
         entries = self._entries
-        while entries and (time is None or entries[0][0] <= time):
-            at, _, name, item = heappop(entries)
-            if name is not None:
-                self._names.discard(name)
-            yield at, name, item
-        if not entries:
+        if time is None or not entries or entries[-1][0] <= time:
+            taken, self._entries = entries, []
             self._arrivals.clear()
+            self._names.clear()
+            return taken
+        count = bisect_right(entries, time, key=_time_of)
+        taken = entries[:count]
+        del entries[:count]
+        self._forget(taken)
+        return taken
 
     def drop(self, names: Container[str]) -> None:
         """Take out the items of some names."""
-        kept = [entry for entry in self._entries if entry[2] is None or entry[2] not in names]
-        if len(kept) < len(self._entries):
-            kept.sort(key=_order)
-            self._entries = kept
-            self._names = {entry[2] for entry in kept if entry[2] is not None}
+        dropped = [entry for entry in self._entries if entry[1] is not None and entry[1] in names]
+        if dropped:
+            self._forget(dropped)
+            self._entries = [
+                entry for entry in self._entries if entry[1] is None or entry[1] not in names
+            ]
+
+    def _forget(self, entries: Sequence[_Entry]) -> None:
+        self._names.difference_update(entry[1] for entry in entries if entry[1] is not None)
 
 
-def _order(entry: _Entry) -> tuple[datetime, int]:
-    return entry[:2]
+def _time_of(entry: _Entry) -> datetime:
+    return entry[0]

@@ -710,6 +710,22 @@ class TestSending:
 class TestReaders:
     """Slow or many, they lose nothing and disturb nobody."""
 
+    def test_a_burst_that_has_waited_for_its_order_does_not_leave_a_prompt_reader_behind(self):
+        """More than its buffer holds is let out in portions, and it takes each."""
+        chat = connected("m1", options=plain(reorder_window=0.1))
+        chat.gets()
+        burst = [f"m{number}" for number in range(2, 2502)]
+        chat.says("A", *burst)
+        chat.now += 0.1
+        got = []
+        while len(got) < len(burst):
+            chat.engine.wake(chat.now)
+            portion = chat.gets()
+            assert portion
+            got += portion
+        assert got == burst
+        assert chat.engine.counters["catchups"] == 0
+
     def test_a_slow_reader_is_caught_up_from_the_transcript_and_back(self):
         chat = connected("m1", options=plain(buffer=2))
         chat.says("A", "m2", "m3", "m4", "m5")

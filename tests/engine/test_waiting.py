@@ -66,3 +66,15 @@ def test_items_without_an_identity_wait_like_others():
         queue.add(item("typing1", Id=None), None, at(1), 1.0)
     queue.drop({"m1"})
     assert popped(queue) == [None, None]
+
+
+def test_a_burst_goes_in_portions():
+    """So that readers get their turn between."""
+    queue = waiting(*((1, f"m{number}") for number in range(1000)))
+    gone = []
+    while (until := queue.due(1)) is not None:
+        portion = popped(queue, until)
+        assert len(portion) <= 250
+        gone += portion
+        assert not queue or queue.next_release == 1
+    assert gone == [f"m{number}" for number in range(1000)]
