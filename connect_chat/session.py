@@ -55,6 +55,8 @@ I = TypeVar("I", bound=Item)  # noqa: E741
 
 Wanted = type[I] | tuple[type[I], ...] | Callable[[Item], bool]
 
+# One for all sessions of the process, since its state is as large as the rest of a session's.
+_JITTER = Random()  # noqa: S311 - no secret
 _TYPING = EVENT_PREFIX + "typing"
 _TYPING_INTERVAL = 10.0
 
@@ -307,7 +309,7 @@ class ChatSession(ItemReader):
         self._engine = SessionEngine(
             participant_token,
             options=options or SessionOptions(),
-            rng=Random(),  # noqa: S311 - jitter
+            rng=_JITTER,
             participant_id=participant_id,
             participant_role=participant_role,
             contact_id=contact_id,
