@@ -78,7 +78,7 @@ class EchoGate:
 
     def let_through(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return what can be told apart; the first that can't, and all behind it, wait."""
-        if not self.waiting and not self._undecided:
+        if not self.waiting and (self.participant_id is not None or not self._expecting):
             return items
         self.waiting.extend(items)
         return self.settle()
@@ -120,11 +120,9 @@ class EchoGate:
         return through
 
     @property
-    def _undecided(self) -> bool:
-        """Whether an item that comes now may be our first echo."""
-        return self.participant_id is None and bool(
-            self._sent or self._typing or self._said() is not None
-        )
+    def _expecting(self) -> bool:
+        """Whether an echo of ours may come."""
+        return bool(self._sent or self._typing or self._said() is not None)
 
     def _was_sent(self, item: Item) -> bool:
         sent = self._sent

@@ -731,7 +731,8 @@ class SessionEngine:
     def _item(self, item: Item, now: float) -> None:
         """Take an item from a socket."""
         inbox = self.inbox
-        self.echoes.learn((item,))
+        if self.echoes.participant_id is None:
+            self.echoes.learn((item,))
         if item.message_metadata and isinstance(item, Message) and item.streaming:
             self._piece(item, now)
             return
