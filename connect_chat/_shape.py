@@ -17,6 +17,8 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
+        # Most kinds are never met by a process: each is made ready when it is first needed.
+        defer_build=True,
         extra="ignore",
         alias_generator=to_pascal,
         populate_by_name=True,
