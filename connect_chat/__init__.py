@@ -1,133 +1,137 @@
 """The asyncio client for Amazon Connect chat."""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from connect_chat._version import __version__
-from connect_chat.attachments import SentAttachment
-from connect_chat.client import ParticipantClient
-from connect_chat.engine.commands import Trace
-from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.queues import Priority
-from connect_chat.engine.quota import DEFAULT_QUOTA, Quota, Rate
-from connect_chat.engine.session import SessionState
-from connect_chat.engine.snapshot import Snapshot
-from connect_chat.errors import (
-    AccessDeniedException,
-    AttachmentError,
-    ChatEndedError,
-    ChatNotFoundError,
-    ConfigurationError,
-    ConflictException,
-    ConnectChatError,
-    HubClosedError,
-    HubFullError,
-    InternalServerException,
-    InvalidContentError,
-    InvalidRequestError,
-    MissingExtraError,
-    NotConnectedError,
-    ResourceNotFoundException,
-    ServiceError,
-    ServiceQuotaExceededException,
-    ServiceUnreachableError,
-    ThrottlingException,
-    ValidationException,
-)
-from connect_chat.export import TranscriptFormat, export_transcript
-from connect_chat.hub import ChatHub, HubStats
-from connect_chat.interactive import (
-    Carousel,
-    CarouselSelection,
-    Element,
-    InteractiveAnswer,
-    ListPicker,
-    Location,
-    Panel,
-    QuickReply,
-    ReplyMessage,
-    Template,
-    TimePicker,
-    TimeSlot,
-    UnknownTemplate,
-    ViewResource,
-    parse_template,
-)
-from connect_chat.items import (
-    EVENT_PREFIX,
-    INTERACTIVE_CONTENT_TYPE,
-    INTERACTIVE_RESPONSE_CONTENT_TYPE,
-    Attachment,
-    AttachmentMessage,
-    AuthenticationCancelled,
-    AuthenticationExpired,
-    AuthenticationFailed,
-    AuthenticationInitiated,
-    AuthenticationSucceeded,
-    AuthenticationTimedOut,
-    ChatEnded,
-    ChatRehydrated,
-    ConnectionAcknowledged,
-    InteractiveMessage,
-    InteractiveResponse,
-    Item,
-    Message,
-    MessageMetadata,
-    MessageUpdate,
-    ParticipantActive,
-    ParticipantAutoDisconnected,
-    ParticipantDisplayNameUpdated,
-    ParticipantIdle,
-    ParticipantInactive,
-    ParticipantInvited,
-    ParticipantJoined,
-    ParticipantLeft,
-    ParticipantReturned,
-    Receipt,
-    ReceiptDetail,
-    TransferFailed,
-    TransferSucceeded,
-    Typing,
-    UnknownItem,
-    WorkflowCancelled,
-    parse_item,
-)
-from connect_chat.requests import (
-    ConnectionType,
-    ContentDisposition,
-    ScanDirection,
-    SortOrder,
-    StartPosition,
-)
-from connect_chat.session import ChatSession, ItemReader, SentMessage
-from connect_chat.shapes import (
-    Attendee,
-    AudioFeatures,
-    CancelParticipantAuthenticationResponse,
-    CompleteAttachmentUploadResponse,
-    ConnectionCredentials,
-    CreateParticipantConnectionResponse,
-    DescribeViewResponse,
-    DisconnectParticipantResponse,
-    GetAttachmentResponse,
-    GetAuthenticationUrlResponse,
-    GetTranscriptResponse,
-    MeetingFeaturesConfiguration,
-    MessageProcessingMetadata,
-    Response,
-    SendEventResponse,
-    SendMessageResponse,
-    StartAttachmentUploadResponse,
-    UploadMetadata,
-    View,
-    ViewContent,
-    WebRTCConnection,
-    WebRTCMediaPlacement,
-    WebRTCMeeting,
-    Websocket,
-)
-from connect_chat.stores import RedisSnapshotStore, SnapshotStore, SqliteSnapshotStore
-from connect_chat.transport.calls import ClientStats
-from connect_chat.transport.pacer import RateLimiter
+
+if TYPE_CHECKING:
+    from connect_chat.attachments import SentAttachment
+    from connect_chat.client import ParticipantClient
+    from connect_chat.engine.commands import Trace
+    from connect_chat.engine.options import SessionOptions
+    from connect_chat.engine.queues import Priority
+    from connect_chat.engine.quota import DEFAULT_QUOTA, Quota, Rate
+    from connect_chat.engine.session import SessionState
+    from connect_chat.engine.snapshot import Snapshot
+    from connect_chat.errors import (
+        AccessDeniedException,
+        AttachmentError,
+        ChatEndedError,
+        ChatNotFoundError,
+        ConfigurationError,
+        ConflictException,
+        ConnectChatError,
+        HubClosedError,
+        HubFullError,
+        InternalServerException,
+        InvalidContentError,
+        InvalidRequestError,
+        MissingExtraError,
+        NotConnectedError,
+        ResourceNotFoundException,
+        ServiceError,
+        ServiceQuotaExceededException,
+        ServiceUnreachableError,
+        ThrottlingException,
+        ValidationException,
+    )
+    from connect_chat.export import TranscriptFormat, export_transcript
+    from connect_chat.hub import ChatHub, HubStats
+    from connect_chat.interactive import (
+        Carousel,
+        CarouselSelection,
+        Element,
+        InteractiveAnswer,
+        ListPicker,
+        Location,
+        Panel,
+        QuickReply,
+        ReplyMessage,
+        Template,
+        TimePicker,
+        TimeSlot,
+        UnknownTemplate,
+        ViewResource,
+        parse_template,
+    )
+    from connect_chat.items import (
+        EVENT_PREFIX,
+        INTERACTIVE_CONTENT_TYPE,
+        INTERACTIVE_RESPONSE_CONTENT_TYPE,
+        Attachment,
+        AttachmentMessage,
+        AuthenticationCancelled,
+        AuthenticationExpired,
+        AuthenticationFailed,
+        AuthenticationInitiated,
+        AuthenticationSucceeded,
+        AuthenticationTimedOut,
+        ChatEnded,
+        ChatRehydrated,
+        ConnectionAcknowledged,
+        InteractiveMessage,
+        InteractiveResponse,
+        Item,
+        Message,
+        MessageMetadata,
+        MessageUpdate,
+        ParticipantActive,
+        ParticipantAutoDisconnected,
+        ParticipantDisplayNameUpdated,
+        ParticipantIdle,
+        ParticipantInactive,
+        ParticipantInvited,
+        ParticipantJoined,
+        ParticipantLeft,
+        ParticipantReturned,
+        Receipt,
+        ReceiptDetail,
+        TransferFailed,
+        TransferSucceeded,
+        Typing,
+        UnknownItem,
+        WorkflowCancelled,
+        parse_item,
+    )
+    from connect_chat.requests import (
+        ConnectionType,
+        ContentDisposition,
+        ScanDirection,
+        SortOrder,
+        StartPosition,
+    )
+    from connect_chat.session import ChatSession, ItemReader, SentMessage
+    from connect_chat.shapes import (
+        Attendee,
+        AudioFeatures,
+        CancelParticipantAuthenticationResponse,
+        CompleteAttachmentUploadResponse,
+        ConnectionCredentials,
+        CreateParticipantConnectionResponse,
+        DescribeViewResponse,
+        DisconnectParticipantResponse,
+        GetAttachmentResponse,
+        GetAuthenticationUrlResponse,
+        GetTranscriptResponse,
+        MeetingFeaturesConfiguration,
+        MessageProcessingMetadata,
+        Response,
+        SendEventResponse,
+        SendMessageResponse,
+        StartAttachmentUploadResponse,
+        UploadMetadata,
+        View,
+        ViewContent,
+        WebRTCConnection,
+        WebRTCMediaPlacement,
+        WebRTCMeeting,
+        Websocket,
+    )
+    from connect_chat.stores import RedisSnapshotStore, SnapshotStore, SqliteSnapshotStore
+    from connect_chat.transport.calls import ClientStats
+    from connect_chat.transport.pacer import RateLimiter
 
 # Quiet until the application sets up logging; the loggers are below "connect_chat".
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -258,3 +262,164 @@ __all__ = [
     "parse_item",
     "parse_template",
 ]
+
+_HOMES = {
+    "attachments": ("SentAttachment",),
+    "client": ("ParticipantClient",),
+    "engine.commands": ("Trace",),
+    "engine.options": ("SessionOptions",),
+    "engine.queues": ("Priority",),
+    "engine.quota": (
+        "DEFAULT_QUOTA",
+        "Quota",
+        "Rate",
+    ),
+    "engine.session": ("SessionState",),
+    "engine.snapshot": ("Snapshot",),
+    "errors": (
+        "AccessDeniedException",
+        "AttachmentError",
+        "ChatEndedError",
+        "ChatNotFoundError",
+        "ConfigurationError",
+        "ConflictException",
+        "ConnectChatError",
+        "HubClosedError",
+        "HubFullError",
+        "InternalServerException",
+        "InvalidContentError",
+        "InvalidRequestError",
+        "MissingExtraError",
+        "NotConnectedError",
+        "ResourceNotFoundException",
+        "ServiceError",
+        "ServiceQuotaExceededException",
+        "ServiceUnreachableError",
+        "ThrottlingException",
+        "ValidationException",
+    ),
+    "export": (
+        "TranscriptFormat",
+        "export_transcript",
+    ),
+    "hub": (
+        "ChatHub",
+        "HubStats",
+    ),
+    "interactive": (
+        "Carousel",
+        "CarouselSelection",
+        "Element",
+        "InteractiveAnswer",
+        "ListPicker",
+        "Location",
+        "Panel",
+        "QuickReply",
+        "ReplyMessage",
+        "Template",
+        "TimePicker",
+        "TimeSlot",
+        "UnknownTemplate",
+        "ViewResource",
+        "parse_template",
+    ),
+    "items": (
+        "EVENT_PREFIX",
+        "INTERACTIVE_CONTENT_TYPE",
+        "INTERACTIVE_RESPONSE_CONTENT_TYPE",
+        "Attachment",
+        "AttachmentMessage",
+        "AuthenticationCancelled",
+        "AuthenticationExpired",
+        "AuthenticationFailed",
+        "AuthenticationInitiated",
+        "AuthenticationSucceeded",
+        "AuthenticationTimedOut",
+        "ChatEnded",
+        "ChatRehydrated",
+        "ConnectionAcknowledged",
+        "InteractiveMessage",
+        "InteractiveResponse",
+        "Item",
+        "Message",
+        "MessageMetadata",
+        "MessageUpdate",
+        "ParticipantActive",
+        "ParticipantAutoDisconnected",
+        "ParticipantDisplayNameUpdated",
+        "ParticipantIdle",
+        "ParticipantInactive",
+        "ParticipantInvited",
+        "ParticipantJoined",
+        "ParticipantLeft",
+        "ParticipantReturned",
+        "Receipt",
+        "ReceiptDetail",
+        "TransferFailed",
+        "TransferSucceeded",
+        "Typing",
+        "UnknownItem",
+        "WorkflowCancelled",
+        "parse_item",
+    ),
+    "requests": (
+        "ConnectionType",
+        "ContentDisposition",
+        "ScanDirection",
+        "SortOrder",
+        "StartPosition",
+    ),
+    "session": (
+        "ChatSession",
+        "ItemReader",
+        "SentMessage",
+    ),
+    "shapes": (
+        "Attendee",
+        "AudioFeatures",
+        "CancelParticipantAuthenticationResponse",
+        "CompleteAttachmentUploadResponse",
+        "ConnectionCredentials",
+        "CreateParticipantConnectionResponse",
+        "DescribeViewResponse",
+        "DisconnectParticipantResponse",
+        "GetAttachmentResponse",
+        "GetAuthenticationUrlResponse",
+        "GetTranscriptResponse",
+        "MeetingFeaturesConfiguration",
+        "MessageProcessingMetadata",
+        "Response",
+        "SendEventResponse",
+        "SendMessageResponse",
+        "StartAttachmentUploadResponse",
+        "UploadMetadata",
+        "View",
+        "ViewContent",
+        "WebRTCConnection",
+        "WebRTCMediaPlacement",
+        "WebRTCMeeting",
+        "Websocket",
+    ),
+    "stores": (
+        "RedisSnapshotStore",
+        "SnapshotStore",
+        "SqliteSnapshotStore",
+    ),
+    "transport.calls": ("ClientStats",),
+    "transport.pacer": ("RateLimiter",),
+}
+"""Which module has which public names. One is imported when the first of its names is needed: who
+takes items from a queue needs no HTTP client, and who sends messages no HTML."""
+
+if not TYPE_CHECKING:
+    _HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+    def __getattr__(name: str) -> object:
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tomllib
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,35 @@ def test_every_public_name_exists_once() -> None:
     names = connect_chat.__all__
     assert len(names) == len(set(names))
     assert all(hasattr(connect_chat, name) for name in names)
+    assert set(names) <= set(dir(connect_chat))
+    with pytest.raises(AttributeError, match="no attribute 'ParticipantKlient'"):
+        connect_chat.ParticipantKlient  # noqa: B018
+
+
+def test_type_checkers_see_the_public_names_where_they_are() -> None:
+    """What is imported for type checkers is what is found when the package runs."""
+    source = ast.parse(Path(connect_chat.__file__).read_text(encoding="utf-8"))
+    (block,) = (
+        node
+        for node in source.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = {
+        node.module: tuple(alias.name for alias in node.names)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert seen == {f"connect_chat.{home}": names for home, names in connect_chat._HOMES.items()}
+    assert {"__version__", *chain(*seen.values())} == set(connect_chat.__all__)
+
+
+def test_reading_items_needs_no_http_client() -> None:
+    """A public name brings what it needs, and nothing else."""
+    code = (
+        "import sys, connect_chat; connect_chat.parse_item({'Type': 'MESSAGE'}); "
+        "print({'httpx', 'websockets'} & sys.modules.keys() or 'neither')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "neither\n"
