@@ -69,6 +69,8 @@ class Ledger:
         step: Counts what the process was told.
         base: What earlier processes had handled when the snapshot was taken.
         arrivals: How an item first came in whole.
+        unknown_at: When an item of an unknown kind first came in. Without an Id, later ones count
+            as copies of it.
         knows_me: Whether the engine knew our participant before the last input.
         logs: One for each reader.
     """
@@ -80,6 +82,7 @@ class Ledger:
         self.base_ids = frozenset(said.id for said in base)
         self.base_newest = max((said.key[0] for said in base), default=BEGINNING)
         self.arrivals: dict[Said, Arrival] = {}
+        self.unknown_at = NEVER
         self.knows_me = False
         self.logs: list[ReaderLog] = []
         self._pages: list[float] = []
@@ -262,6 +265,7 @@ class ReaderLog:
         self._extras: set[str] = set()
         self._newest_partial = BEGINNING
         self._partial: dict[str, str] = {}
+        self._unknown: list[float] = []
 
     def take(self, item: Item) -> Said | None:
         """Judge an item that the reader handed out; return what it is, if it has to be handled.
@@ -282,6 +286,7 @@ class ReaderLog:
             self._check_partial(item)
             return None
         if isinstance(item, UnknownItem) and item.id is None:
+            self._unknown.append(self._ledger.process.clock.now)
             return None
         said = world.service.by_id.get(item.id or "")
         if said is None:
@@ -355,11 +360,9 @@ class ReaderLog:
         """Return when an item last had waited as long as items may."""
         ledger = self._ledger
         wait = ledger.process.world.plan.options.merge_wait
-        waited = (
-            at
-            for one, at in self.got.items()
-            if at <= until and ledger.arrivals[one].frame <= at - wait + A_MOMENT
-        )
+        handed = [(at, ledger.arrivals[one].frame) for one, at in self.got.items()]
+        handed += [(at, ledger.unknown_at) for at in self._unknown]
+        waited = (at for at, came in handed if came <= at - wait + A_MOMENT)
         # Our own wait like others, and are not handed out.
         ours = (one.frame + wait for said, one in ledger.arrivals.items() if said.mine)
         return max((at for at in (*waited, *ours) if at <= until), default=-NEVER)

@@ -25,17 +25,18 @@ from .transcript import Said, refused
 if TYPE_CHECKING:
     from .process import Process
 
-__all__ = ["Http", "Leg", "Network", "Socket", "Trouble"]
+__all__ = ["UNKNOWN", "Http", "Leg", "Network", "Socket", "Trouble"]
 
 HEARTBEAT_ANSWER = '{"topic":"aws/heartbeat"}'
 PING_ANSWER = '{"topic":"aws/ping","statusCode":200,"statusContent":"OK"}'
 PING_ILL = '{"topic":"aws/ping","statusCode":500,"statusContent":"Internal Server Error"}'
 SUBSCRIBED = '{"topic":"aws/subscribe","content":{"status":"success","topics":["aws/chat"]}}'
 NOT_SUBSCRIBED = '{"topic":"aws/subscribe","content":{"status":"failure","topics":["aws/chat"]}}'
+UNKNOWN = '{"topic":"aws/chat","contentType":"application/json","content":"{\\"Type\\":\\"NEW\\"}"}'
 NOISE = (
     '{"message":"Internal server error","connectionId":"c","requestId":"r"}',
     '{"topic":"aws/novelty","content":"{}"}',
-    '{"topic":"aws/chat","contentType":"application/json","content":"{\\"Type\\":\\"NEW\\"}"}',
+    UNKNOWN,
 )
 HTTP_TIMEOUT = 10.0
 

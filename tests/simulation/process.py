@@ -24,7 +24,7 @@ from connect_chat.items import parse_item
 
 from .checks import Ledger, Violation
 from .clock import to_datetime
-from .network import SUBSCRIBED, Socket
+from .network import SUBSCRIBED, UNKNOWN, Socket
 from .service import ME, NEVER, Granted
 from .transcript import Said
 
@@ -173,6 +173,8 @@ class Process:
             self.world.tell("<-", "frame", socket.link, said or text, "damaged" if damaged else "")
         if said is not None:
             self.ledger.arrived(said, damaged)
+        elif text is UNKNOWN:
+            self.ledger.unknown_at = min(self.ledger.unknown_at, self.clock.now)
         elif text is SUBSCRIBED and not socket.gone:
             self.ledger.subscribed(socket)
         self.engine.frame_received(socket.link, text, self.clock.now + self.origin)
