@@ -356,6 +356,7 @@ class SessionEngine:
                 self._hand_out(self.echoes.give_up_waiting(), now)
                 self._check_end(now)
             case "renew":
+                self.credentials.wake()
                 self._renew()
             case "end":
                 self._check_end(now)
@@ -410,7 +411,7 @@ class SessionEngine:
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
         elif renewal:
-            self.credentials.failed(now)
+            self.credentials.failed(getattr(error, "retry_after", None), now)
         else:
             self.connection.refused(request, error, now)
 

@@ -628,6 +628,17 @@ class TestSending:
         assert chat.passes(0.25) == ["renew the token"]
         assert chat.renewed() == ["call SendMessage one with token new"]
 
+    def test_a_renewal_waits_as_long_as_the_service_asks_for(self):
+        """Whoever else wants a token meanwhile."""
+        chat = connected()
+        chat.send("one")
+        chat.call_fails(DENIED)
+        chat.not_renewed(THROTTLED)
+        chat.engine.token_refused("token A", chat.now)
+        assert chat.passes(6.9) == []
+        assert chat.passes(0.1) == ["renew the token"]
+        assert chat.renewed() == ["call SendMessage one with token new"]
+
     def test_no_renewal_beside_a_connection_that_is_being_asked_for(self):
         """That brings a token, too."""
         chat = lost()
