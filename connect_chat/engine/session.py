@@ -702,6 +702,7 @@ class SessionEngine:
         if self.inbox.knows(item) or self.inbox.holds(item):
             # It comes behind its whole.
             return
+        self._hand_out(self.streams.make_room(item), now)
         update = self.streams.piece(item, now)
         if update is not None and self._updates:
             self._hand_out((update,), now)
