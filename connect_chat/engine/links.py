@@ -209,11 +209,10 @@ class Links:
         link = self._find(number)
         if link is None:
             return
+        had_retired = link.retired
         recovered = link.heartbeat_answered(now)
-        if link is self._retiring and link.retired:
-            self._retiring = None
-            link.close("retired")
-            self._watcher.link_retired(now)
+        if link.retired and not had_retired:
+            link.linger(now)
         elif recovered and link is self.current:
             self._emit(Trace("link.back", {"link": number}))
             self._patience.end()
@@ -264,9 +263,8 @@ class Links:
             self._timers.cancel("rotate")
             self._missing(now)
         elif alarm == "retire":
-            self._retiring = None
-            link.close("it did not answer while retiring")
-            self._watcher.link_doubtful(now)
+            why = "retired" if link.retired else "it did not answer while retiring"
+            self._dismiss(link, why, now)
         else:
             link.wake(alarm, now)
             if link.state is LinkState.CLOSED:
@@ -290,12 +288,9 @@ class Links:
         self._emit(RequestConnection(link.id, True, urgency, deadline))
 
     def _open(self, link: Link, now: float) -> None:
-        held = [one for one in (self._retiring, self.current) if one is not None and one.open]
-        if len(held) > 1:
+        if self._retiring is not None and self.current is not None and self.current.open:
             # Two sockets are enough: the oldest makes room, and what it still had is looked for.
-            self._retiring = None
-            held[0].close("it made room")
-            self._watcher.link_doubtful(now)
+            self._dismiss(self._retiring, "it made room", now)
         if not link.start_opening(now):
             self._failed(link, "its URL was too old", now)
 
@@ -311,8 +306,7 @@ class Links:
             if continuous:
                 self.rotations += 1
                 if self._retiring is not None:
-                    self._retiring.close("a newer link retires")
-                    self._watcher.link_doubtful(now)
+                    self._dismiss(self._retiring, "a newer link retires", now)
                 self._retiring = before
                 before.retire(now)
             else:
@@ -350,8 +344,7 @@ class Links:
     def _lose(self, link: Link, why: str, now: float) -> None:
         link.close(why)
         if link is self._retiring:
-            self._retiring = None
-            self._watcher.link_doubtful(now)
+            self._dismiss(link, why, now)
         elif link is self.coming:
             self._failed(link, why, now)
         elif link is self.current:
@@ -359,6 +352,15 @@ class Links:
             self._timers.cancel("rotate")
             self._forget_failures(link, now)
             self._missing(now)
+
+    def _dismiss(self, link: Link, why: str, now: float) -> None:
+        """Close the retiring link; what it may still have had is looked for."""
+        self._retiring = None
+        link.close(why)
+        if link.retired:
+            self._watcher.link_retired(now)
+        else:
+            self._watcher.link_doubtful(now)
 
     def _missing(self, now: float) -> None:
         """Start over: no link is live."""

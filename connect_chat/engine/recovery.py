@@ -2,13 +2,13 @@
 
 Four kinds of look at the transcript, in falling urgency:
 
-- A *gap*: no link was live for a while (or this is the very first connection, or the proof that
-  a retiring link had nothing left failed to come). Live items are held until the transcript has
-  been read from the anchor to its end, at most `merge_wait` seconds after the last page that
-  brought something. The transcript may lag, so it is read again at each of `relooks`; only then
-  is the gap closed.
-- A *doubt*: something may be missing though a link is live (a damaged frame, an ill far end).
-  The same, but nothing is held.
+- A *gap*: no link was live for a while (or this is the very first connection). Live items are
+  held until the transcript has been read from the anchor to its end, at most `merge_wait` seconds
+  after the last page that brought something. The transcript may lag, so it is read again at each
+  of `relooks`; only then is the gap closed.
+- A *doubt*: something may be missing though a link is live (a damaged frame, an ill far end, a
+  retiring link that gave no proof that it had nothing left). The same, but nothing is held:
+  later items have gone out by then.
 - An *audit*: nothing is known to be missing. One read in the background, after a rotation and
   every so many items. Its purpose is to move the anchor, which only a complete read moves; so
   whatever a socket dropped without a sign is found, sooner or later, before the anchor passes it.
