@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from connect_chat.items import ChatEnded, Item, Message, MessageUpdate, Receipt, UnknownItem
 
 from .clock import Clock, to_millis
+from .network import Leg
 from .service import NEVER
 from .transcript import Said
 
@@ -200,9 +201,10 @@ class Ledger:
         gap = self._first(self._gaps, said.accepted)
         if gap is None or gap > handed:
             # No gap that it lies in was over by then.
-            if said.muted:
+            if said.muted or self._lost_before_a_rotation(said, handed):
                 return None
-            loss = max((at for at in self._losses if at <= handed), default=handed)
+            losses = [at for at in self._losses if at <= handed]
+            loss = max((*losses, *self._silences(handed)), default=handed)
             if handed >= loss + options.merge_wait - A_MOMENT or ran_out >= loss:
                 return None
         elif handed >= gap + options.merge_wait - A_MOMENT or ran_out >= gap:
@@ -216,6 +218,25 @@ class Ledger:
             if any(self._in_flight(one, handed) for one in sockets):
                 return None
         return "the transcript had it and could be read"
+
+    def _lost_before_a_rotation(self, said: Said, at: float) -> bool:
+        """Whether an item was lost on a path that was replaced before its silence was noticed.
+
+        That is a doubt then, for which nothing is held.
+        """
+        paths = [one for one in self._ever_live if one in said.pushes]
+        return bool(paths) and all(
+            one.down is Leg.LOST and one.gone_at < at and not self._silent(one, one.gone_at)
+            for one in paths
+        )
+
+    def _silences(self, at: float) -> list[float]:
+        """Return when it was noticed that all sockets are silent, if they are."""
+        there = [one for one in self._ever_live if one.subscribed_at <= at < one.gone_at]
+        if not there or not all(self._silent(one, at) for one in there):
+            return []
+        timeout = self.process.world.plan.options.silence_timeout + 1.0
+        return [max(one.silent[0] + timeout for one in there)]
 
     def _in_flight(self, socket: Socket, at: float) -> bool:
         """Whether an item could still be expected to come from a socket."""

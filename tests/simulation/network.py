@@ -39,6 +39,7 @@ NOISE = (
     UNKNOWN,
 )
 HTTP_TIMEOUT = 10.0
+LONGEST_PUSH = 0.3
 
 
 class Leg(Enum):
@@ -227,9 +228,11 @@ class Socket:
 
     def push(self, said: Said) -> None:
         """Carry an item from the service."""
-        if not self.upgraded:
-            return
         network = self._network
+        if not self.upgraded:
+            # Who leaves a socket in good order listens to it for a while, but not for ever.
+            said.muted |= network.clock.now > said.accepted + LONGEST_PUSH
+            return
         if self.mute or network.clock.now < self.ill:
             said.muted = True
             return
