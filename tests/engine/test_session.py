@@ -27,6 +27,7 @@ from .harness import (
     raw,
     replace,
 )
+from .transcript import Refused, Transcript
 
 S = SessionState
 
@@ -322,6 +323,28 @@ class TestRecovery:
         assert chat.gets() == []
         chat.page("joined1", "m2", "m3", "m4")
         assert chat.gets() == ["joined1", "m2", "m3", "m4"]
+
+    def test_a_long_transcript_that_can_only_be_walked_back_is_read_to_its_end(self):
+        """Each item once, in order, though the service accepts no position at all."""
+        transcript = Transcript([item(f"m{second}") for second in range(3300)])
+        transcript.ids = transcript.times = False
+        chat = Chat(options=plain(buffer=10_000))
+        chat.start()
+        chat.granted("A")
+        chat.opened("A")
+        chat.accepted("A")
+        while chat.engine.recovery.gap:
+            assert transcript.reads < 150
+            if not chat.reads:
+                chat.passes(1.0)
+                continue
+            try:
+                items, more = transcript.get(chat.reads[0].query)
+            except Refused:
+                chat.page_fails(INVALID)
+            else:
+                chat.page(*(one.id for one in items), more=more)
+        assert chat.gets() == [one.id for one in transcript.items]
 
     def test_a_lost_link_is_replaced_at_once_and_what_was_missed_is_read(self):
         """From the last item before which nothing can be missing."""
@@ -847,6 +870,20 @@ class TestEnds:
         chat.page("m1")
         chat.passes(5.0)
         assert chat.gets() == ["m2", "end3"]
+
+    def test_what_was_found_on_the_way_back_comes_though_the_chat_ends_on_it(self):
+        """No walk has come to its end: what lies before the items found is not known."""
+        chat = started()
+        chat.granted("A")
+        chat.opened("A")
+        chat.accepted("A")
+        chat.page("m5", "m6", more="token")
+        chat.page_fails(INVALID)
+        chat.says("A", "end9")
+        assert chat.passes(1.0) == ["read backward, reconnect"]
+        chat.page_fails(DENIED)
+        chat.passes(1.0)
+        assert chat.gets() == ["m5", "m6", "end9"]
 
     def test_a_last_look_that_fails_is_tried_again_for_a_while(self):
         chat = connected("m1", options=plain(merge_wait=5.0))
