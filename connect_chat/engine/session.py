@@ -178,6 +178,8 @@ class SessionEngine:
         self._updates = updates
         self._auto_receipts = auto_receipts
         self._resumed = snapshot is not None
+        # Whether there was ever a connection for this participant; a refusal is the end then.
+        self._admitted = snapshot is not None
         self._commands: list[Command] = []
         self._number = count(1).__next__
         self._leaving = False
@@ -374,6 +376,7 @@ class SessionEngine:
         renewal = self.credentials.awaits(request)
         if not renewal and not self.connection.awaits(request):
             return
+        self._admitted = True
         self.credentials.granted(grant, now)
         self.outbox.resume()
         self.recovery.try_again(now)
@@ -406,7 +409,7 @@ class SessionEngine:
         )
         first = self.state is SessionState.CONNECTING
         leaving = self._leaving and self.links.live
-        if _denied(error) and not leaving and (not first or self._resumed):
+        if _denied(error) and not leaving and self._admitted:
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)

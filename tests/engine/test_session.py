@@ -864,6 +864,18 @@ class TestEnds:
         assert chat.gets() == ["m2", "end3"]
         assert chat.state == "ended"
 
+    def test_a_refusal_after_a_connection_that_came_to_nothing(self):
+        """Who was given one before is refused because the chat is over, also on the way in."""
+        chat = started()
+        chat.granted("A")
+        assert chat.not_opened("A", spent=True) == ["close A", "read backward, rotate"]
+        chat.page("m1")
+        assert chat.passes(1.0) == ["ask B connect"]
+        assert chat.refused("B", DENIED) == ["read backward, reconnect"]
+        chat.page_fails(DENIED)
+        assert chat.gets() == ["m1", "ChatEnded inferred"]
+        assert chat.state == "ended"
+
     def test_items_that_wait_for_their_turn_come_before_the_end(self):
         chat = connected("m1", options=plain(reorder_window=1.0))
         chat.says("A", "m2", "end3")
