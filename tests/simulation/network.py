@@ -273,7 +273,9 @@ class Socket:
             self.up = up
         now = self._network.clock.now
         self.silent = (now, NEVER)
-        self._network.clock.at(now + self.process.patience, self.process.must_know, self, now)
+        # What is under way on a slow path still comes.
+        last = max(now, self._up_free, self._down_free)
+        self._network.clock.at(last + self.process.patience, self.process.must_know, self, now)
         if self.up is not Leg.OPEN:
             self._linger()
 
