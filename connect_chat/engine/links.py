@@ -54,6 +54,9 @@ class Watcher(Protocol):
     def gave_up(self, now: float, cause: Exception | None) -> None:
         """Nothing worked for as long as the options allow."""
 
+    def shut_out(self, now: float, cause: Exception) -> None:
+        """The first connection cannot be had, however often it is tried."""
+
 
 class Links:
     """Keeps one link live.
@@ -177,14 +180,22 @@ class Links:
         if link is not None and link.state is LinkState.OPENING:
             link.opened(now)
 
-    def not_opened(self, number: int, reason: str, now: float, *, spent: bool) -> None:
-        """Note that a socket did not open."""
+    def not_opened(
+        self, number: int, reason: str, now: float, *, spent: bool, distrusted: bool = False
+    ) -> None:
+        """Note that a socket did not open.
+
+        A server that is not trusted is not tried again on the way in. Where there was a connection
+        before, it may be something in between, and pass.
+        """
         link = self._find(number)
         if link is None or link.state is not LinkState.OPENING:
             return
         self._emit(Trace("link.failed", {"link": number, "reason": reason}, "warning"))
         self._cause = cause = NotConnectedError(f"the websocket could not be opened: {reason}")
-        if not link.not_opened(now, spent=spent):
+        if distrusted and not self._ever_live and self._first == "connect":
+            self._watcher.shut_out(now, cause)
+        elif not link.not_opened(now, spent=spent):
             self._failed(link, "its socket could not be opened", now, cause=cause)
 
     def closed(self, number: int, code: int | None, now: float) -> None:

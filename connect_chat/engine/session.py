@@ -413,6 +413,8 @@ class SessionEngine:
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
+        elif first and not self._resumed and not getattr(error, "retryable", True):
+            self.shut_out(now, error)
         elif renewal:
             self.credentials.failed(getattr(error, "retry_after", None), now)
         else:
@@ -422,9 +424,19 @@ class SessionEngine:
         """Note that a socket is open."""
         self.links.opened(link, now)
 
-    def socket_failed(self, link: int, reason: str, now: float, *, spent: bool) -> None:
-        """Note that a socket did not open; ``spent`` if its URL cannot be tried again."""
-        self.links.not_opened(link, reason, now, spent=spent)
+    def socket_failed(
+        self, link: int, reason: str, now: float, *, spent: bool, distrusted: bool = False
+    ) -> None:
+        """Note that a socket did not open.
+
+        Args:
+            link: Which one.
+            reason: Why.
+            now: The time.
+            spent: Whether its URL cannot be tried again.
+            distrusted: Whether that is because the server's certificate is not trusted.
+        """
+        self.links.not_opened(link, reason, now, spent=spent, distrusted=distrusted)
 
     def socket_closed(self, link: int, code: int | None, now: float) -> None:
         """Note that a socket is gone."""
@@ -696,6 +708,12 @@ class SessionEngine:
         error = NotConnectedError(
             f"the chat could not be {did} within {waited:g} s{last}. {advice}"
         )
+        error.__cause__ = cause
+        self._fail(error, now)
+
+    def shut_out(self, now: float, cause: Exception) -> None:
+        """The first connection cannot be had, however often it is tried."""
+        error = NotConnectedError(f"the chat could not be connected: {cause}")
         error.__cause__ = cause
         self._fail(error, now)
 

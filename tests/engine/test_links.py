@@ -63,6 +63,10 @@ class Rig:
         self.told.append("gave up")
         self.causes.append(cause)
 
+    def shut_out(self, _, cause):
+        self.told.append("shut out")
+        self.causes.append(cause)
+
     # The service.
 
     def asked(self):
@@ -215,6 +219,29 @@ class TestConnecting:
         rig.links.not_opened(1, "HTTP 403", 0.0, spent=True)
         assert rig.asked() == ["close 1"]
         assert rig.wake(0.5) == [(0.25, "ask 2 connect")]
+
+    def test_a_server_that_is_not_trusted_is_not_tried_again(self):
+        rig = Rig()
+        rig.start()
+        rig.grant(1)
+        rig.links.not_opened(1, "not trusted", 0.0, spent=False, distrusted=True)
+        assert rig.tell() == ["shut out"]
+        assert "not trusted" in str(rig.causes[0])
+
+    def test_it_is_where_there_was_a_connection_before(self):
+        """In this process or in another: something in between may be passing."""
+        rig = live()
+        rig.cut(1)
+        rig.grant(2)
+        rig.tell()
+        rig.links.not_opened(2, "not trusted", 0.0, spent=False, distrusted=True)
+        assert rig.wake(1.0) == [(1.0, "open 2")]
+        resumed = Rig()
+        resumed.links.start(0.0, "reconnect")
+        resumed.grant(1)
+        resumed.links.not_opened(1, "not trusted", 0.0, spent=False, distrusted=True)
+        assert resumed.wake(1.0) == [(1.0, "open 1")]
+        assert rig.tell() == resumed.tell() == []
 
     def test_a_shell_that_does_not_answer_is_not_waited_for(self):
         rig = Rig()

@@ -15,6 +15,7 @@ from .harness import (
     AGENT,
     BROKEN,
     DENIED,
+    DISTRUSTED,
     INVALID,
     ME,
     THROTTLED,
@@ -1039,6 +1040,28 @@ class TestEnds:
         assert chat.state == "failed"
         assert chat.engine.error is DENIED
         assert chat.engine.reader.failure is DENIED
+
+    def test_a_first_connection_to_a_server_that_is_not_trusted_fails(self):
+        """Trying again cannot help."""
+        chat = started()
+        assert chat.refused("A", DISTRUSTED) == []
+        assert chat.state == "failed"
+        assert "could not be connected: an operation got no answer: not" in str(chat.engine.error)
+        assert chat.engine.error.__cause__ is DISTRUSTED
+        chat = started()
+        chat.granted("A")
+        assert chat.not_opened("A", spent=False, distrusted=True) == ["close A"]
+        assert chat.state == "failed"
+        assert chat.engine.wake_at is None
+
+    def test_a_chat_that_was_connected_goes_on_trying_there(self):
+        chat = lost()
+        assert chat.refused("B", DISTRUSTED) == ["read backward, rotate"]
+        assert "ask C reconnect" in chat.passes(1.0)
+        resumed = Chat(options=plain(), snapshot=chat.engine.snapshot())
+        resumed.start()
+        resumed.refused("A", DISTRUSTED)
+        assert "ask B reconnect" in resumed.passes(1.0)
 
     def test_a_first_connection_that_is_throttled_is_tried_again(self):
         chat = started()
