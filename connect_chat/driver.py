@@ -379,7 +379,10 @@ class Driver:
                 user_agent=self._client.user_agent,
             )
         except OpenFailed as error:
-            self.tell(partial(self.engine.socket_failed, link, error.reason, spent=error.spent))
+            failed = partial(
+                self.engine.socket_failed, spent=error.spent, distrusted=error.distrusted
+            )
+            self.tell(partial(failed, link, error.reason))
             return
         self._sockets[link] = socket
         self.tell(partial(self.engine.socket_opened, link))

@@ -213,24 +213,24 @@ class ServiceUnreachableError(ConnectChatError):
 
     Attributes:
         operation: The operation that failed, for example ``"GetTranscript"``.
+        retryable: Whether another call may succeed: not while the server is not trusted.
     """
 
-    retryable = True
-
-    def __init__(self, message: str, *, operation: str) -> None:
+    def __init__(self, message: str, *, operation: str, retryable: bool = True) -> None:
         self.operation = operation
-        super().__init__(message, operation)
+        self.retryable = retryable
+        super().__init__(message, operation, retryable)
 
     def __str__(self) -> str:
         return f"{self.operation} got no answer: {self.args[0]}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with the keyword argument."""
+        """Pickle with the keyword arguments."""
         return (_unreachable, self.args)
 
 
-def _unreachable(message: str, operation: str) -> ServiceUnreachableError:
-    return ServiceUnreachableError(message, operation=operation)
+def _unreachable(message: str, operation: str, retryable: bool) -> ServiceUnreachableError:
+    return ServiceUnreachableError(message, operation=operation, retryable=retryable)
 
 
 class InvalidRequestError(ConnectChatError, ValueError):

@@ -386,7 +386,8 @@ class ChatSession(ItemReader):
         Raises:
             AccessDeniedException: The token is not valid or spent, or the chat has ended.
             ServiceError: The service refused otherwise.
-            NotConnectedError: It did not work within ``SessionOptions.connect_timeout``.
+            NotConnectedError: It did not work within ``SessionOptions.connect_timeout``, or it
+                cannot work, since the server's certificate is not trusted.
         """
         if self._running is not None:
             raise NotConnectedError("a ChatSession is entered once; make or resume another one")

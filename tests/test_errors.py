@@ -85,6 +85,7 @@ def not_found():
     [
         not_found(),
         ServiceUnreachableError("HTTP 503", operation="GetTranscript"),
+        ServiceUnreachableError("not trusted", operation="GetTranscript", retryable=False),
         InvalidRequestError("max_results", "0 to 100", size=101),
         InvalidContentError("content", "1 to 1,024 characters long", size=0),
         ConfigurationError("no region"),

@@ -42,6 +42,7 @@ class Credentials:
         self._number = number
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._request: int | None = None
+        self._pausing = False
 
     def current(self) -> str | None:
         """Return the token."""
@@ -55,17 +56,23 @@ class Credentials:
         """Take a new token, wherever it came from."""
         self.token = grant.connection_token
         self._request = None
+        self._pausing = False
         self._backoff.reset()
         self._timers.set("renew", now + _RENEW_AT * token_lifetime(grant))
 
     def renew(self) -> None:
-        """Ask for a new token, unless that is under way."""
-        if self._request is None:
+        """Ask for a new token, unless that is under way or has just failed."""
+        if self._request is None and not self._pausing:
             self._request = self._number()
             self._emit(Trace("token.renew", {}))
             self._emit(RequestConnection(self._request, False, "reconnect", None))
 
-    def failed(self, now: float) -> None:
-        """Note that a renewal failed; ask again after a pause."""
+    def failed(self, retry_after: float | None, now: float) -> None:
+        """Note that a renewal failed; ask again after a pause, which the service may lengthen."""
         self._request = None
-        self._timers.set("renew", now + self._backoff.next())
+        self._pausing = True
+        self._timers.set("renew", now + max(self._backoff.next(), retry_after or 0.0))
+
+    def wake(self) -> None:
+        """Note that the pause is over, or the token about to expire."""
+        self._pausing = False

@@ -15,8 +15,10 @@ A link begins as a question to the service and ends closed; it never comes back 
     LIVE         items flow; heartbeats every 10 s       SUSPECT silent · RETIRING replaced
     SUSPECT      15 s without a heartbeat's answer       LIVE it answered after all
     RETIRING     a newer link is live; a last heartbeat  (only CLOSED)
-                 proves that everything said before
-                 that moment has arrived here
+                 proves that everything pushed before
+                 that moment has arrived here; what was
+                 taken before is listened for a little
+                 longer
     CLOSED       the socket is gone or unwanted
 
 Every state may go to CLOSED. `TRANSITIONS` is this table for the machine; a step that is not in
@@ -225,6 +227,14 @@ class Link:
         self._owed = self._sent
         self._emit(SendFrame(self.id, HEARTBEAT))
         self._set("retire", now + self._options.retire_timeout)
+
+    def linger(self, now: float) -> None:
+        """Listen a little longer, though the last answer has come.
+
+        The service may have looked up who gets an item before the newer link was there, and push
+        it only now. What the transcript does not keep would be lost for good.
+        """
+        self._set("retire", now + self._options.retire_timeout / 5)
 
     @property
     def retired(self) -> bool:

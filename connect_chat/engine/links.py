@@ -54,6 +54,9 @@ class Watcher(Protocol):
     def gave_up(self, now: float, cause: Exception | None) -> None:
         """Nothing worked for as long as the options allow."""
 
+    def shut_out(self, now: float, cause: Exception) -> None:
+        """The first connection cannot be had, however often it is tried."""
+
 
 class Links:
     """Keeps one link live.
@@ -177,14 +180,22 @@ class Links:
         if link is not None and link.state is LinkState.OPENING:
             link.opened(now)
 
-    def not_opened(self, number: int, reason: str, now: float, *, spent: bool) -> None:
-        """Note that a socket did not open."""
+    def not_opened(
+        self, number: int, reason: str, now: float, *, spent: bool, distrusted: bool = False
+    ) -> None:
+        """Note that a socket did not open.
+
+        A server that is not trusted is not tried again on the way in. Where there was a connection
+        before, it may be something in between, and pass.
+        """
         link = self._find(number)
         if link is None or link.state is not LinkState.OPENING:
             return
         self._emit(Trace("link.failed", {"link": number, "reason": reason}, "warning"))
         self._cause = cause = NotConnectedError(f"the websocket could not be opened: {reason}")
-        if not link.not_opened(now, spent=spent):
+        if distrusted and not self._ever_live and self._first == "connect":
+            self._watcher.shut_out(now, cause)
+        elif not link.not_opened(now, spent=spent):
             self._failed(link, "its socket could not be opened", now, cause=cause)
 
     def closed(self, number: int, code: int | None, now: float) -> None:
@@ -209,11 +220,10 @@ class Links:
         link = self._find(number)
         if link is None:
             return
+        had_retired = link.retired
         recovered = link.heartbeat_answered(now)
-        if link is self._retiring and link.retired:
-            self._retiring = None
-            link.close("retired")
-            self._watcher.link_retired(now)
+        if link.retired and not had_retired:
+            link.linger(now)
         elif recovered and link is self.current:
             self._emit(Trace("link.back", {"link": number}))
             self._patience.end()
@@ -264,9 +274,8 @@ class Links:
             self._timers.cancel("rotate")
             self._missing(now)
         elif alarm == "retire":
-            self._retiring = None
-            link.close("it did not answer while retiring")
-            self._watcher.link_doubtful(now)
+            why = "retired" if link.retired else "it did not answer while retiring"
+            self._dismiss(link, why, now)
         else:
             link.wake(alarm, now)
             if link.state is LinkState.CLOSED:
@@ -290,12 +299,9 @@ class Links:
         self._emit(RequestConnection(link.id, True, urgency, deadline))
 
     def _open(self, link: Link, now: float) -> None:
-        held = [one for one in (self._retiring, self.current) if one is not None and one.open]
-        if len(held) > 1:
+        if self._retiring is not None and self.current is not None and self.current.open:
             # Two sockets are enough: the oldest makes room, and what it still had is looked for.
-            self._retiring = None
-            held[0].close("it made room")
-            self._watcher.link_doubtful(now)
+            self._dismiss(self._retiring, "it made room", now)
         if not link.start_opening(now):
             self._failed(link, "its URL was too old", now)
 
@@ -311,8 +317,7 @@ class Links:
             if continuous:
                 self.rotations += 1
                 if self._retiring is not None:
-                    self._retiring.close("a newer link retires")
-                    self._watcher.link_doubtful(now)
+                    self._dismiss(self._retiring, "a newer link retires", now)
                 self._retiring = before
                 before.retire(now)
             else:
@@ -350,8 +355,7 @@ class Links:
     def _lose(self, link: Link, why: str, now: float) -> None:
         link.close(why)
         if link is self._retiring:
-            self._retiring = None
-            self._watcher.link_doubtful(now)
+            self._dismiss(link, why, now)
         elif link is self.coming:
             self._failed(link, why, now)
         elif link is self.current:
@@ -359,6 +363,15 @@ class Links:
             self._timers.cancel("rotate")
             self._forget_failures(link, now)
             self._missing(now)
+
+    def _dismiss(self, link: Link, why: str, now: float) -> None:
+        """Close the retiring link; what it may still have had is looked for."""
+        self._retiring = None
+        link.close(why)
+        if link.retired:
+            self._watcher.link_retired(now)
+        else:
+            self._watcher.link_doubtful(now)
 
     def _missing(self, now: float) -> None:
         """Start over: no link is live."""

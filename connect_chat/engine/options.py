@@ -38,7 +38,8 @@ class SessionOptions:
         rotation_jitter: … and up to this much earlier, at random (at most a fifth, too), so that
             a fleet does not rotate at once.
         retire_timeout: How long the old link has to answer its last heartbeat, which proves that
-            nothing was missed, before the gap is treated as one.
+            nothing was missed, before it is doubted. When it has, it is listened to for a fifth of
+            this longer.
 
     Recovery:
         merge_wait: How long live items wait for the transcript to be read, from the last page

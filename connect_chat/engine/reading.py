@@ -6,8 +6,13 @@ Three ways, each the fallback of the one before:
 2. FORWARD from the anchor's AbsoluteTime less the overlap, if the service does not accept the Id.
 3. BACKWARD from the end, which is how the service documents a read without a start position: to
    the anchor's time, or to the beginning of the contact. The pages come newest first and are put
-   together before anything is delivered. A transcript too long for that is walked to its
-   beginning with nothing kept, and then read FORWARD from the oldest item found.
+   together before anything is delivered. Of a transcript too long for that the oldest items are
+   kept, and the newest of these is the anchor from which the pass goes on, in the first way
+   again. So it comes to an end in bounded memory even where the service accepts no position at
+   all: by walking back once for every `KEPT` items.
+
+A NextToken that is refused ends none of this: what it leaves is read from the newest item that was
+shown, or, on the way back, from the end.
 
 A persistent chat's past contacts lie behind the beginning, with a RelatedContactId; they are
 history, not part of this contact, and the walk stops there.
@@ -24,13 +29,13 @@ from typing import Any
 from connect_chat.engine.commands import Position
 from connect_chat.items import Item
 
-__all__ = ["Reading"]
+__all__ = ["KEPT", "Reading"]
 
 PAGE = 100
 """Items a page, the most that the service gives."""
 
-_KEPT = 1000
-"""Items that a backward walk keeps before it turns into a forward read."""
+KEPT = 1000
+"""Items that a backward walk keeps, the oldest; and those that are known for shown."""
 
 
 class _Way(Enum):
@@ -48,20 +53,21 @@ class Reading:
 
     Attributes:
         done: Whether the end was reached.
-        shown: The Ids of the items that it has shown, at most the last `_KEPT` of them.
+        shown: The Ids of the items that it has shown, at most the last `KEPT` of them.
     """
 
     def __init__(self, anchor: Position | None, overlap: float) -> None:
         self.done = False
-        self.shown: deque[str] = deque(maxlen=_KEPT)
+        self.shown: deque[str] = deque(maxlen=KEPT)
         self._anchor = anchor
         self._overlap = timedelta(seconds=overlap)
+        # Where the pass begins, or goes on, by time.
+        self._since = None if anchor is None else anchor.absolute_time - self._overlap
         self._way = _Way.BY_ID if anchor else _Way.BACKWARD
         self._next_token: str | None = None
         self._backward: list[Item] = []
         self._overflowed = False
-        self._oldest: Item | None = None
-        self._positions: deque[Position] = deque(maxlen=_KEPT)
+        self._positions: deque[Position] = deque(maxlen=KEPT)
         self._newest: datetime | None = None
 
     @classmethod
@@ -92,26 +98,26 @@ class Reading:
             self._next_token = next_token
             self.done = next_token is None
             return self._show(ours)
-        self._keep(ours)
-        beginning = len(ours) < len(items) or next_token is None or self._reached_anchor(ours)
-        if not beginning:
+        arrived = self._keep(ours)
+        if not (arrived or len(ours) < len(items) or next_token is None):
             self._next_token = next_token
             return ()
-        if self._overflowed:
-            self._read_forward_from_oldest()
-            return ()
-        self.done = True
-        return self._show(self._backward)
+        found = self._show(self.rest())
+        # Items without Ids and times are no place from which it could go on.
+        self.done = not (self._overflowed and self._positions)
+        if not self.done:
+            self._go_on(_Way.BY_ID)
+        return found
 
     def rejected(self) -> bool:
         """Fall back from a position that the service refused. False if none is left.
 
-        A refusal in the middle of a read is its NextToken's: the same way begins again.
+        A refusal in the middle of a read is its NextToken's: the same way begins again, from where
+        it has come to.
         """
         if self._next_token is not None:
-            self._next_token = None
             self._backward = []
-            self._overflowed = False
+            self._go_on(self._way)
         elif self._way is _Way.BY_ID and self._anchor is not None:
             self._way = _Way.BY_TIME
         elif self._way is _Way.BY_TIME:
@@ -125,16 +131,19 @@ class Reading:
         kept, self._backward = self._backward, []
         return kept
 
-    @property
-    def verified(self) -> Position | None:
-        """The newest item up to which nothing can be missing, as far as the read has come.
+    def verified(self, took: float) -> Position | None:
+        """Return the newest item up to which nothing can be missing, as far as the read has come.
 
-        An item that the lagging transcript did not show yet was said no longer ago than it
-        lags, hence after the newest item that it did show, less the overlap.
+        An item that the lagging transcript did not show when its place was read was said no longer
+        before that than it lags, hence after the newest item that the read has shown, less the
+        overlap, and less the time that the read took.
+
+        Args:
+            took: Seconds from the first page until now.
         """
         if self._newest is None:
             return None
-        until = self._newest - self._overlap
+        until = self._newest - self._overlap - timedelta(seconds=took)
         return next((at for at in reversed(self._positions) if at.absolute_time <= until), None)
 
     def _start_position(self) -> Mapping[str, str]:
@@ -143,7 +152,7 @@ class Reading:
             raise AssertionError("a read without an anchor goes backward")
         if self._way is _Way.BY_ID:
             return {"Id": anchor.id}
-        time = (anchor.absolute_time - self._overlap).astimezone(UTC)
+        time = (self._since or anchor.absolute_time).astimezone(UTC)
         return {
             "AbsoluteTime": time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
         }
@@ -159,24 +168,31 @@ class Reading:
                 self._newest = time
         return items
 
-    def _keep(self, items: list[Item]) -> None:
-        self._oldest = next((item for item in items if item.id is not None), self._oldest)
-        if len(self._backward) + len(items) > _KEPT:
+    def _keep(self, items: Sequence[Item]) -> bool:
+        """Keep what lies on the way back; return whether it has led far enough."""
+        since = self._since
+        wanted = [
+            item
+            for item in items
+            if (time := item.absolute_time) is None
+            or since is None
+            or time > since
+            or (time == since and item.id not in self.shown)
+        ]
+        kept = wanted + self._backward
+        if len(kept) > KEPT:
             self._overflowed = True
-            self._backward = []
-        if not self._overflowed:
-            self._backward = items + self._backward
+            del kept[KEPT:]
+        self._backward = kept
+        return since is not None and any(
+            item.absolute_time is not None and item.absolute_time < since for item in items
+        )
 
-    def _reached_anchor(self, items: Sequence[Item]) -> bool:
-        if self._anchor is None:
-            return False
-        until = self._anchor.absolute_time - self._overlap
-        return any(item.absolute_time is not None and item.absolute_time < until for item in items)
-
-    def _read_forward_from_oldest(self) -> None:
-        oldest = self._oldest
-        if oldest is None or oldest.id is None or oldest.absolute_time is None:
-            raise AssertionError("a transcript that overflows has items with Ids")
-        self._anchor = Position(oldest.id, oldest.absolute_time)
-        self._way = _Way.BY_ID
+    def _go_on(self, way: _Way) -> None:
+        """Have the rest read from the newest item that was shown."""
+        self._way = way
         self._next_token = None
+        self._overflowed = False
+        if self._positions:
+            self._anchor = self._positions[-1]
+            self._since = self._anchor.absolute_time

@@ -2,13 +2,13 @@
 
 Four kinds of look at the transcript, in falling urgency:
 
-- A *gap*: no link was live for a while (or this is the very first connection, or the proof that
-  a retiring link had nothing left failed to come). Live items are held until the transcript has
-  been read from the anchor to its end, at most `merge_wait` seconds after the last page that
-  brought something. The transcript may lag, so it is read again at each of `relooks`; only then
-  is the gap closed.
-- A *doubt*: something may be missing though a link is live (a damaged frame, an ill far end).
-  The same, but nothing is held.
+- A *gap*: no link was live for a while (or this is the very first connection). Live items are
+  held until the transcript has been read from the anchor to its end, at most `merge_wait` seconds
+  after the last page that brought something. The transcript may lag, so it is read again at each
+  of `relooks`; only then is the gap closed.
+- A *doubt*: something may be missing though a link is live (a damaged frame, an ill far end, a
+  retiring link that gave no proof that it had nothing left). The same, but nothing is held:
+  later items have gone out by then.
 - An *audit*: nothing is known to be missing. One read in the background, after a rotation and
   every so many items. Its purpose is to move the anchor, which only a complete read moves; so
   whatever a socket dropped without a sign is found, sooner or later, before the anchor passes it.
@@ -27,9 +27,9 @@ from random import Random
 
 from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, ReadTranscript, Trace, Urgency
-from connect_chat.engine.inbox import Inbox
+from connect_chat.engine.inbox import Inbox, identity
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.reading import Reading
+from connect_chat.engine.reading import KEPT, Reading
 from connect_chat.engine.timers import Timers
 from connect_chat.items import Item
 
@@ -86,6 +86,9 @@ class Recovery:
         self._token = token
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._reading: Reading | None = None
+        self._first_page_at: float | None = None
+        # What walks backward that came to nothing have found, and nobody has got yet.
+        self._found: dict[str, Item] = {}
         self._request: int | None = None
         self._relooks: list[float] = []
         self._lag_wait = _LAG_RETRY
@@ -148,6 +151,7 @@ class Recovery:
     def stop(self) -> None:
         """Read nothing more."""
         self._stop()
+        self._found.clear()
         self.finished = True
         self._timers.cancel("merge")
 
@@ -161,8 +165,10 @@ class Recovery:
         if reading is None:
             return
         self._request = None
+        if self._first_page_at is None:
+            self._first_page_at = now
         found = self._inbox.merge(reading.page(items, next_token))
-        verified = reading.verified
+        verified = reading.verified(now - self._first_page_at)
         if verified is not None:
             self._inbox.move_anchor(verified)
         if found:
@@ -198,6 +204,7 @@ class Recovery:
     def page_refused(self, now: float) -> None:
         """Fall back from a start position, or a NextToken, that the service refuses."""
         self._request = None
+        self._keep_rest()
         if self._reading is not None and self._reading.rejected():
             self._emit(Trace("recovery.fallback", {}))
             self._retry(now, None)
@@ -233,6 +240,7 @@ class Recovery:
 
     def _read(self, now: float) -> None:
         self._reading = Reading(self._inbox.anchor, self._options.overlap)
+        self._first_page_at = None
         self._next_page(now)
 
     def _next_page(self, now: float) -> None:
@@ -255,6 +263,7 @@ class Recovery:
     def _read_through(self, reading: Reading, now: float) -> None:
         """Decide what a complete read means."""
         self._reading = None
+        self._found.clear()
         self._backoff.reset()
         self._last_audit = now
         self._audited = self._inbox.delivered
@@ -306,15 +315,27 @@ class Recovery:
             self._deliver(self._inbox.release(now), now)
 
     def _finish(self, now: float) -> None:
-        """End the last look, with what an unfinished walk backward has found."""
-        if self._reading is not None:
-            self._deliver(self._inbox.merge(self._reading.rest()), now)
+        """End the last look, with what unfinished walks backward have found."""
+        self._keep_rest()
+        self._deliver(self._inbox.merge(list(self._found.values())), now)
         self.stop()
         self.look = Look.NONE
         self._inbox.holding = False
         self._deliver(self._inbox.flush(), now)
 
+    def _keep_rest(self) -> None:
+        """Keep what a walk backward has found, in case that none comes to its end any more."""
+        if self._reading is None:
+            return
+        for item in self._reading.rest():
+            name = identity(item)
+            if name is not None and not self._inbox.knows(item):
+                self._found[name] = item
+        while len(self._found) > KEPT:
+            del self._found[next(iter(self._found))]
+
     def _stop(self) -> None:
+        self._keep_rest()
         if self._request is not None:
             self._emit(Forget(self._request))
         self._request = None

@@ -152,6 +152,7 @@ class SessionEngine:
     """
 
     __slots__ = (
+        "_admitted",
         "_auto_receipts",
         "_ends_at",
         "_leaving",
@@ -217,6 +218,8 @@ class SessionEngine:
         self._updates = updates
         self._auto_receipts = auto_receipts
         self._resumed = snapshot is not None
+        # Whether there was ever a connection for this participant; a refusal is the end then.
+        self._admitted = snapshot is not None
         self.commands: list[Command] = []
         self._number = count(1).__next__
         self._leaving = False
@@ -397,6 +400,7 @@ class SessionEngine:
                 self._hand_out(self.echoes.give_up_waiting(), now)
                 self._check_end(now)
             case "renew":
+                self.credentials.wake()
                 self._renew()
             case "end":
                 self._check_end(now)
@@ -414,6 +418,7 @@ class SessionEngine:
         renewal = self.credentials.awaits(request)
         if not renewal and not self.connection.awaits(request):
             return
+        self._admitted = True
         self.credentials.granted(grant, now)
         self.outbox.resume()
         self.recovery.try_again(now)
@@ -446,12 +451,14 @@ class SessionEngine:
         )
         first = self.state is SessionState.CONNECTING
         leaving = self._leaving and self.links.live
-        if _denied(error) and not leaving and (not first or self._resumed):
+        if _denied(error) and not leaving and self._admitted:
             self._end_inferred(now)
         elif first and isinstance(error, ServiceError) and not error.retryable:
             self._fail(error, now)
+        elif first and not self._resumed and not getattr(error, "retryable", True):
+            self.shut_out(now, error)
         elif renewal:
-            self.credentials.failed(now)
+            self.credentials.failed(getattr(error, "retry_after", None), now)
         else:
             self.connection.refused(request, error, now)
 
@@ -459,9 +466,19 @@ class SessionEngine:
         """Note that a socket is open."""
         self.links.opened(link, now)
 
-    def socket_failed(self, link: int, reason: str, now: float, *, spent: bool) -> None:
-        """Note that a socket did not open; ``spent`` if its URL cannot be tried again."""
-        self.links.not_opened(link, reason, now, spent=spent)
+    def socket_failed(
+        self, link: int, reason: str, now: float, *, spent: bool, distrusted: bool = False
+    ) -> None:
+        """Note that a socket did not open.
+
+        Args:
+            link: Which one.
+            reason: Why.
+            now: The time.
+            spent: Whether its URL cannot be tried again.
+            distrusted: Whether that is because the server's certificate is not trusted.
+        """
+        self.links.not_opened(link, reason, now, spent=spent, distrusted=distrusted)
 
     def socket_closed(self, link: int, code: int | None, now: float) -> None:
         """Note that a socket is gone."""
@@ -726,6 +743,12 @@ class SessionEngine:
         error.__cause__ = cause
         self._fail(error, now)
 
+    def shut_out(self, now: float, cause: Exception) -> None:
+        """The first connection cannot be had, however often it is tried."""
+        error = NotConnectedError(f"the chat could not be connected: {cause}")
+        error.__cause__ = cause
+        self._fail(error, now)
+
     # Items.
 
     def _item(self, item: Item, now: float) -> None:
@@ -753,6 +776,7 @@ class SessionEngine:
         if self.inbox.knows(item) or self.inbox.holds(item):
             # It comes behind its whole.
             return
+        self._hand_out(self.streams.make_room(item), now)
         update = self.streams.piece(item, now)
         if update is not None and self._updates:
             self._hand_out((update,), now)

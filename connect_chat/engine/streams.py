@@ -4,6 +4,8 @@ The pieces of a streamed message share its Id and are numbered from 1; the last 
 whole. A piece out of its order is dropped, since the whole repairs it. The transcript has the
 whole only. A whole that does not come is looked for in the transcript, once, and then what there
 is goes out as a `Message` with ``incomplete``; should the whole turn up later, it goes out, too.
+So does what there is of the oldest, at once, when too many messages are under way. Of either no
+further piece counts.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from connect_chat.items import Item, Message, MessageUpdate
 
 __all__ = ["Streams"]
 
-# Streams that may be open at once; the oldest is forgotten when there are more.
+# Streams that may be open at once; the oldest is given up when there are more.
 _MOST = 32
+# Streams that were given up, whose further pieces are known for such.
+_REMEMBERED = 256
 
 
 @dataclass(slots=True)
@@ -38,19 +42,26 @@ class Streams:
         self._wait = options.stream_wait
         self._timers = timers
         self._open: OrderedDict[str, _Stream] = OrderedDict()
+        self._given_up: dict[str, None] = {}
+
+    def make_room(self, item: Message) -> list[Message]:
+        """Return what there is of the message that has to be given up to take a piece, if any."""
+        if len(self._open) < _MOST or item.id is None:
+            return []
+        if item.id in self._open or item.id in self._given_up:
+            return []
+        return [self._give_up(next(iter(self._open)))]
 
     def piece(self, item: Message, now: float) -> MessageUpdate | None:
         """Take a piece; return the message as it has grown, or None if it has not."""
         metadata = item.message_metadata
-        if item.id is None or metadata is None:
+        if item.id is None or metadata is None or item.id in self._given_up:
             return None
         number = metadata.chunk_number
         stream = self._open.get(item.id)
         if stream is None:
             stream = _Stream(item, "", 1, now)
             self._open[item.id] = stream
-            if len(self._open) > _MOST:
-                self._open.popitem(last=False)
         stream.quiet_since = now
         if "stream" not in self._timers:
             self._timers.set("stream", now + self._wait / 2)
@@ -64,8 +75,11 @@ class Streams:
 
     def completed(self, item: Item) -> None:
         """Note that something whole has come, streamed before or not."""
-        if self._open and item.id is not None and isinstance(item, Message):
+        if not (self._open or self._given_up) or item.id is None:
+            return
+        if isinstance(item, Message) and not item.incomplete:
             self._open.pop(item.id, None)
+            self._given_up.pop(item.id, None)
 
     def wake(self, now: float) -> tuple[bool, list[Message]]:
         """Return whether to look for wholes in the transcript, and what was broken off."""
@@ -73,8 +87,7 @@ class Streams:
         for name, stream in list(self._open.items()):
             quiet = now - stream.quiet_since
             if quiet >= self._wait:
-                broken.append(_incomplete(stream))
-                del self._open[name]
+                broken.append(self._give_up(name))
             elif quiet >= self._wait / 2 and not stream.looked_for:
                 look = stream.looked_for = True
         if self._open:
@@ -84,10 +97,11 @@ class Streams:
 
     def break_off(self) -> list[Message]:
         """Return what there is of all the messages that were never completed."""
-        broken = [_incomplete(stream) for stream in self._open.values()]
-        self._open.clear()
-        return broken
+        return [self._give_up(name) for name in list(self._open)]
 
-
-def _incomplete(stream: _Stream) -> Message:
-    return stream.first.model_copy(update={"content": stream.text, "incomplete": True})
+    def _give_up(self, name: str) -> Message:
+        stream = self._open.pop(name)
+        self._given_up[name] = None
+        if len(self._given_up) > _REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
+        return stream.first.model_copy(update={"content": stream.text, "incomplete": True})

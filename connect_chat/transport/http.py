@@ -17,6 +17,7 @@ from connect_chat.requests import Request
 from connect_chat.shapes import Response
 from connect_chat.transport.answers import Failed, read_answer, redact
 from connect_chat.transport.pool import open_pool
+from connect_chat.transport.tls import why_distrusted
 
 __all__ = ["Http"]
 
@@ -134,13 +135,18 @@ class Http:
     def _unanswered(self, request: Request, cause: httpx.RequestError) -> Failed:
         # What a broken protocol's or encoding's error quotes may be of the answer or the request.
         quotes = isinstance(cause, httpx.ProtocolError | httpx.DecodingError)
+        distrust = why_distrusted(cause)
         if isinstance(cause, httpx.TimeoutException):
             what = f"{type(cause).__name__} after {self._timeout:g} s"
         elif quotes or not str(cause):
             what = type(cause).__name__
         else:
             what = f"{type(cause).__name__}: {redact(str(cause), request)}"
-        error = ServiceUnreachableError(what, operation=request.operation.name)
+        error = ServiceUnreachableError(
+            distrust or what, operation=request.operation.name, retryable=distrust is None
+        )
         if not quotes:
             error.__cause__ = cause
+        if distrust is not None:
+            return Failed(error, None)
         return Failed(error, Failure.UNSENT if isinstance(cause, _UNSENT) else Failure.LOST)

@@ -1,4 +1,4 @@
-"""The TLS settings: one context for everything, made when it is first needed."""
+"""The TLS settings: one context for everything, made when it is first needed; and distrust."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 
 from connect_chat.errors import ConfigurationError
 
-__all__ = ["create_ssl_context"]
+__all__ = ["create_ssl_context", "why_distrusted"]
 
 
 def create_ssl_context(environ: Mapping[str, str]) -> ssl.SSLContext:
@@ -30,3 +30,15 @@ def create_ssl_context(environ: Mapping[str, str]) -> ssl.SSLContext:
             "the CA certificates cannot be read; check AWS_CA_BUNDLE, SSL_CERT_FILE and "
             f"SSL_CERT_DIR ({error.strerror or type(error).__name__})"
         ) from error
+
+
+def why_distrusted(error: BaseException | None) -> str | None:
+    """Return why the server was not trusted, if that is what an error comes from; None if not."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    return (
+        f"the server's certificate is not trusted: {error.verify_message}; "
+        "check ssl_context or AWS_CA_BUNDLE"
+    )

@@ -20,6 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from connect_chat.transport.proxies import is_loopback
+from connect_chat.transport.tls import why_distrusted
 
 __all__ = ["OpenFailed", "Socket", "open_socket"]
 
@@ -37,12 +38,14 @@ class OpenFailed(Exception):
     Attributes:
         reason: Why, without the URL.
         spent: Whether the URL cannot be tried again, because the service refused it.
+        distrusted: Whether that is because the server's certificate is not trusted.
     """
 
-    def __init__(self, reason: str, *, spent: bool) -> None:
+    def __init__(self, reason: str, *, spent: bool, distrusted: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.spent = spent
+        self.distrusted = distrusted
 
 
 class Socket(ClientConnection):
@@ -155,6 +158,9 @@ async def open_socket(
             user_agent_header=user_agent,
             **options,
         )
+    except ssl.SSLCertVerificationError as error:
+        # It is a ValueError, too.
+        raise OpenFailed(why_distrusted(error) or "", spent=False, distrusted=True) from None
     except InvalidStatus as error:
         # A gateway's 5xx says nothing about the URL.
         status = error.response.status_code
@@ -166,12 +172,6 @@ async def open_socket(
         raise OpenFailed(f"the handshake failed: {type(error).__name__}", spent=True) from None
     except TimeoutError:
         raise OpenFailed(f"no answer in {timeout:g} s", spent=False) from None
-    except ssl.SSLCertVerificationError as error:
-        raise OpenFailed(
-            f"the server's certificate is not trusted: {error.verify_message}; "
-            "check ssl_context or AWS_CA_BUNDLE",
-            spent=False,
-        ) from None
     except OSError as error:
         raise OpenFailed(error.strerror or type(error).__name__, spent=False) from None
     except WebSocketException as error:

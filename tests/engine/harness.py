@@ -49,6 +49,7 @@ from connect_chat.errors import (
     AccessDeniedException,
     InternalServerException,
     ServiceError,
+    ServiceUnreachableError,
     ThrottlingException,
     ValidationException,
 )
@@ -134,6 +135,7 @@ DENIED = error(AccessDeniedException)
 BROKEN = error(InternalServerException)
 THROTTLED = error(ThrottlingException, retry_after=7.0)
 INVALID = error(ValidationException)
+DISTRUSTED = ServiceUnreachableError("not trusted", operation="an operation", retryable=False)
 
 
 def names(items: Iterable[Item]) -> list[str]:
@@ -229,11 +231,13 @@ class Chat:
         """Open the socket."""
         return self._tell(self.engine.socket_opened, self._links[link])
 
-    def not_opened(self, link: str, *, spent: bool) -> list[str]:
+    def not_opened(self, link: str, *, spent: bool, distrusted: bool = False) -> list[str]:
         """Fail to open the socket."""
         number = self._links[link]
         return self._tell(
-            lambda now: self.engine.socket_failed(number, "refused", now, spent=spent)
+            lambda now: self.engine.socket_failed(
+                number, "refused", now, spent=spent, distrusted=distrusted
+            )
         )
 
     def closed(self, link: str, code: int | None = 1006) -> list[str]:

@@ -66,9 +66,28 @@ def test_a_renewal_that_fails_is_repeated_after_a_growing_pause():
     waits = []
     for _ in range(4):
         rig.credentials.renew()
-        rig.credentials.failed(0.0)
+        rig.credentials.failed(None, 0.0)
         waits.append(rig.timers.next)
+        rig.credentials.wake()
     assert waits == [0.25, 0.5, 1.0, 2.0]
     rig.credentials.granted(grant("new"), 0.0)
-    rig.credentials.failed(0.0)
+    rig.credentials.failed(None, 0.0)
     assert rig.timers.next == 0.25
+
+
+def test_the_service_may_ask_for_a_longer_pause():
+    """It holds for whoever wants a token meanwhile, too; a token from elsewhere ends it."""
+    rig = Rig()
+    rig.credentials.renew()
+    rig.asked()
+    rig.credentials.failed(7.0, 10.0)
+    assert rig.timers.next == 17.0
+    rig.credentials.renew()
+    assert rig.asked() == []
+    rig.credentials.wake()
+    rig.credentials.renew()
+    assert len(rig.asked()) == 1
+    rig.credentials.failed(7.0, 20.0)
+    rig.credentials.granted(grant("of another connection"), 21.0)
+    rig.credentials.renew()
+    assert len(rig.asked()) == 1

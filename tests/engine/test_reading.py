@@ -95,8 +95,8 @@ def test_a_backward_walk_from_an_anchor_stops_before_its_time():
     reading = Reading(position(50), overlap=10.0)
     reading.rejected()
     reading.rejected()
-    assert reading.page(chat([40, 60]), "token") == ()
-    assert names(reading.page(chat([39]), "token")) == ["m39", "m40", "m60"]
+    assert reading.page(chat([41, 60]), "token") == ()
+    assert names(reading.page(chat([39, 40]), "token")) == ["m40", "m41", "m60"]
     assert reading.done
 
 
@@ -110,26 +110,71 @@ def test_past_contacts_are_not_part_of_the_chat():
     assert names(reading.page([past, *chat([2])], None)) == ["m2"]
 
 
-def test_a_long_transcript_is_walked_with_nothing_kept_then_read_forward():
-    """Each item once, in order, in bounded memory."""
+def test_a_forward_read_whose_token_is_refused_goes_on_from_where_it_was():
+    """Were it to begin again, one whose tokens expire in its middle would never end."""
+    reading = Reading(position(5), overlap=30.0)
+    reading.rejected()
+    reading.page(chat([5, 6]), "token")
+    assert reading.rejected()
+    assert reading.query["start_position"] == {"AbsoluteTime": "2026-01-01T12:00:06.000Z"}
+    assert names(reading.page(chat([6, 7]), None)) == ["m6", "m7"]
+
+
+def test_of_a_long_transcript_the_oldest_items_are_kept_and_the_rest_is_read_forward():
+    """In order, in bounded memory."""
     transcript = Transcript(chat(range(2500)))
     found = read(Reading(None, overlap=30.0), transcript)
-    assert names(found) == [f"m{second}" for second in range(2500)]
-    assert transcript.reads == 50
+    assert names(found) == [f"m{second}" for second in (*range(1000), *range(999, 2500))]
+    assert transcript.reads == 25 + 16
+
+
+@pytest.mark.parametrize("lost_tokens", [0, 7])
+def test_a_long_transcript_without_positions_is_walked_several_times(lost_tokens):
+    """Each item once, in order, in bounded memory: each walk is 1,000 items shorter."""
+    transcript = Transcript(chat(range(5200)))
+    transcript.ids = transcript.times = False
+    transcript.lost_tokens = lost_tokens
+    reading = Reading(None, overlap=30.0)
+    found = read(reading, transcript, most=300)
+    assert names(found) == [f"m{second}" for second in range(5200)]
+    assert transcript.reads == 52 + 43 + 33 + 23 + 13 + 3 + lost_tokens
+
+
+def test_a_walk_goes_on_in_the_midst_of_items_that_have_the_same_time():
+    at_once = [item(f"m900{chr(97 + i % 26)}{chr(97 + i // 26)}") for i in range(500)]
+    transcript = Transcript([*chat(range(800)), *at_once, *chat(range(901, 1201))])
+    transcript.ids = transcript.times = False
+    found = read(Reading(None, overlap=30.0), transcript)
+    assert names(found) == names(transcript.items)
+
+
+def test_a_long_transcript_without_ids_or_times_ends_with_what_is_kept():
+    """There is no place from which it could go on."""
+    transcript = Transcript([item("m1", Id=None, AbsoluteTime=None) for _ in range(1200)])
+    assert len(read(Reading(None, overlap=30.0), transcript)) == 1000
 
 
 def test_what_is_verified_is_the_newest_item_less_the_overlap():
     """What the transcript lagged with was said after that."""
     reading = Reading(position(1), overlap=30.0)
     reading.page(chat([1, 10, 20, 40, 50]), None)
-    assert reading.verified == position(20)
+    assert reading.verified(0.0) == position(20)
+
+
+def test_a_read_that_takes_long_verifies_less():
+    """What lagged when its place was read may have been said that much longer ago."""
+    reading = Reading(position(1), overlap=30.0)
+    reading.page(chat([1, 10, 20]), "token")
+    reading.page(chat([40, 50]), None)
+    assert reading.verified(9.0) == position(10)
+    assert reading.verified(11.0) == position(1)
 
 
 def test_nothing_is_verified_within_the_overlap_or_without_items():
     reading = Reading(position(1), overlap=30.0)
-    assert reading.verified is None
+    assert reading.verified(0.0) is None
     reading.page([*chat([1, 10]), item("m99", Id=None), item("m99", AbsoluteTime=None)], None)
-    assert reading.verified is None
+    assert reading.verified(0.0) is None
     assert list(reading.shown) == ["m1", "m10"]
 
 
@@ -182,9 +227,9 @@ def test_what_is_verified_holds_whatever_lags(data):
     shown = [s for s in seconds if now - s > overlap or data.draw(st.booleans())]
     reading = Reading(position(0), overlap)
     reading.page(chat(shown), None)
-    if reading.verified is not None:
+    if reading.verified(0.0) is not None:
         missing = set(seconds) - set(shown)
-        assert all(at(second) > reading.verified.absolute_time for second in missing)
+        assert all(at(second) > reading.verified(0.0).absolute_time for second in missing)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])

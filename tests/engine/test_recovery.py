@@ -471,6 +471,43 @@ class TestFinal:
         rig.recovery.page_denied(0.0)
         assert rig.got() == ["m5", "m6"]
 
+    def test_what_a_walk_had_found_when_its_token_was_refused_goes_out_in_the_end(self):
+        """The walk that begins again may not get as far."""
+        rig = Rig()
+        rig.begin(Look.GAP)
+        rig.page("m5", "m6", more="token")
+        rig.page("m3", "m4", more="token")
+        rig.recovery.page_refused(0.0)
+        rig.begin(Look.FINAL)
+        rig.page("m5", "m6", "m7", more="token")
+        assert rig.got() == []
+        rig.recovery.page_denied(0.0)
+        assert rig.got() == ["m3", "m4", "m5", "m6", "m7"]
+
+    @pytest.mark.parametrize("look", [Look.AUDIT, Look.POLL])
+    def test_so_does_what_a_read_had_found_that_was_not_worth_a_retry(self, look):
+        rig = Rig()
+        rig.begin(look)
+        rig.page("m5", "m6", more="token")
+        rig.recovery.page_failed(None, 0.0)
+        rig.begin(Look.FINAL)
+        rig.recovery.page_denied(0.0)
+        assert rig.got() == ["m5", "m6"]
+
+    def test_what_was_found_twice_or_came_otherwise_goes_out_once(self):
+        rig = Rig()
+        for _ in range(2):
+            rig.begin(Look.AUDIT)
+            rig.page("m4", "m5", more="token")
+            rig.recovery.page_failed(None, 0.0)
+        rig.live("m5")
+        rig.begin(Look.AUDIT)
+        rig.page("m3", "m5")
+        assert rig.got() == ["m5", "m3"]
+        rig.begin(Look.FINAL)
+        rig.recovery.page_denied(0.0)
+        assert rig.got() == []
+
     def test_a_loss_does_not_begin_it_anew(self):
         rig = Rig()
         rig.begin(Look.FINAL)

@@ -15,6 +15,7 @@ from .harness import (
     AGENT,
     BROKEN,
     DENIED,
+    DISTRUSTED,
     INVALID,
     ME,
     THROTTLED,
@@ -27,6 +28,7 @@ from .harness import (
     raw,
     replace,
 )
+from .transcript import Refused, Transcript
 
 S = SessionState
 
@@ -212,7 +214,8 @@ class TestLinkLife:
         chat.page("m1", "m2")
         assert chat.gets() == ["m2"]
         chat.mute.clear()
-        assert replace(chat, "B") == ["close A", "read backward, history"]
+        assert replace(chat, "B") == []
+        assert chat.passes(1.0) == ["close A", "read backward, history"]
         assert chat.state == "connected"
 
     def test_a_far_end_that_is_ill_is_replaced_at_a_pace_that_cannot_storm(self):
@@ -259,12 +262,11 @@ class TestRotation:
         chat.says("B", "m4", "m3", "m5")
         assert chat.gets() == ["m2", "m3", "m4", "m5"]
         for _ in range(400):
-            asked = chat.beats("A")
-            if asked:
-                break
-        assert asked == ["close A", "read backward, history"]
+            assert chat.beats("A") == []
+        chat.says("A", "typing6")
+        assert chat.passes(1.0) == ["close A", "read backward, history"]
         assert chat.page("m1", "m2", "m3", "m4", "m5") == []
-        assert chat.gets() == []
+        assert chat.gets() == ["typing6"]
         assert chat.state == "connected"
         assert chat.engine.counters["rotations"] == 1
         assert chat.engine.counters["gaps"] == 1
@@ -282,7 +284,8 @@ class TestRotation:
         assert chat.refused("B", THROTTLED) == []
         assert chat.passes(7.0) == ["ask C rotate"]
         assert chat.state == "connected"
-        assert replace(chat, "C") == ["close A", "read backward, history"]
+        assert replace(chat, "C") == []
+        assert chat.passes(1.0) == ["close A", "read backward, history"]
 
     @pytest.mark.parametrize("clock", [-1e7, -7200.0, 0.0, 3600.0, 1e7])
     def test_a_clock_that_disagrees_changes_nothing(self, clock):
@@ -321,6 +324,28 @@ class TestRecovery:
         assert chat.gets() == []
         chat.page("joined1", "m2", "m3", "m4")
         assert chat.gets() == ["joined1", "m2", "m3", "m4"]
+
+    def test_a_long_transcript_that_can_only_be_walked_back_is_read_to_its_end(self):
+        """Each item once, in order, though the service accepts no position at all."""
+        transcript = Transcript([item(f"m{second}") for second in range(3300)])
+        transcript.ids = transcript.times = False
+        chat = Chat(options=plain(buffer=10_000))
+        chat.start()
+        chat.granted("A")
+        chat.opened("A")
+        chat.accepted("A")
+        while chat.engine.recovery.gap:
+            assert transcript.reads < 150
+            if not chat.reads:
+                chat.passes(1.0)
+                continue
+            try:
+                items, more = transcript.get(chat.reads[0].query)
+            except Refused:
+                chat.page_fails(INVALID)
+            else:
+                chat.page(*(one.id for one in items), more=more)
+        assert chat.gets() == [one.id for one in transcript.items]
 
     def test_a_lost_link_is_replaced_at_once_and_what_was_missed_is_read(self):
         """From the last item before which nothing can be missing."""
@@ -628,6 +653,17 @@ class TestSending:
         assert chat.passes(0.25) == ["renew the token"]
         assert chat.renewed() == ["call SendMessage one with token new"]
 
+    def test_a_renewal_waits_as_long_as_the_service_asks_for(self):
+        """Whoever else wants a token meanwhile."""
+        chat = connected()
+        chat.send("one")
+        chat.call_fails(DENIED)
+        chat.not_renewed(THROTTLED)
+        chat.engine.token_refused("token A", chat.now)
+        assert chat.passes(6.9) == []
+        assert chat.passes(0.1) == ["renew the token"]
+        assert chat.renewed() == ["call SendMessage one with token new"]
+
     def test_no_renewal_beside_a_connection_that_is_being_asked_for(self):
         """That brings a token, too."""
         chat = lost()
@@ -845,12 +881,38 @@ class TestEnds:
         assert chat.gets() == ["m2", "end3"]
         assert chat.state == "ended"
 
+    def test_a_refusal_after_a_connection_that_came_to_nothing(self):
+        """Who was given one before is refused because the chat is over, also on the way in."""
+        chat = started()
+        chat.granted("A")
+        assert chat.not_opened("A", spent=True) == ["close A", "read backward, rotate"]
+        chat.page("m1")
+        assert chat.passes(1.0) == ["ask B connect"]
+        assert chat.refused("B", DENIED) == ["read backward, reconnect"]
+        chat.page_fails(DENIED)
+        assert chat.gets() == ["m1", "ChatEnded inferred"]
+        assert chat.state == "ended"
+
     def test_items_that_wait_for_their_turn_come_before_the_end(self):
         chat = connected("m1", options=plain(reorder_window=1.0))
         chat.says("A", "m2", "end3")
         chat.page("m1")
         chat.passes(5.0)
         assert chat.gets() == ["m2", "end3"]
+
+    def test_what_was_found_on_the_way_back_comes_though_the_chat_ends_on_it(self):
+        """No walk has come to its end: what lies before the items found is not known."""
+        chat = started()
+        chat.granted("A")
+        chat.opened("A")
+        chat.accepted("A")
+        chat.page("m5", "m6", more="token")
+        chat.page_fails(INVALID)
+        chat.says("A", "end9")
+        assert chat.passes(1.0) == ["read backward, reconnect"]
+        chat.page_fails(DENIED)
+        chat.passes(1.0)
+        assert chat.gets() == ["m5", "m6", "end9"]
 
     def test_a_last_look_that_fails_is_tried_again_for_a_while(self):
         chat = connected("m1", options=plain(merge_wait=5.0))
@@ -994,6 +1056,28 @@ class TestEnds:
         assert chat.state == "failed"
         assert chat.engine.error is DENIED
         assert chat.engine.reader.failure is DENIED
+
+    def test_a_first_connection_to_a_server_that_is_not_trusted_fails(self):
+        """Trying again cannot help."""
+        chat = started()
+        assert chat.refused("A", DISTRUSTED) == []
+        assert chat.state == "failed"
+        assert "could not be connected: an operation got no answer: not" in str(chat.engine.error)
+        assert chat.engine.error.__cause__ is DISTRUSTED
+        chat = started()
+        chat.granted("A")
+        assert chat.not_opened("A", spent=False, distrusted=True) == ["close A"]
+        assert chat.state == "failed"
+        assert chat.engine.wake_at is None
+
+    def test_a_chat_that_was_connected_goes_on_trying_there(self):
+        chat = lost()
+        assert chat.refused("B", DISTRUSTED) == ["read backward, rotate"]
+        assert "ask C reconnect" in chat.passes(1.0)
+        resumed = Chat(options=plain(), snapshot=chat.engine.snapshot())
+        resumed.start()
+        resumed.refused("A", DISTRUSTED)
+        assert "ask B reconnect" in resumed.passes(1.0)
 
     def test_a_first_connection_that_is_throttled_is_tried_again(self):
         chat = started()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.streams import Streams
 from connect_chat.engine.timers import Timers
@@ -98,10 +100,28 @@ def test_at_the_end_what_there_is_goes_out():
 
 
 def test_so_many_at_once_and_no_more():
+    """The oldest makes room, with what there is of it; its further pieces do not count."""
     rig = Rig()
-    for number in range(40):
+    for number in range(32):
+        assert rig.streams.make_room(piece(1, "a", f"m{number}")) == []
         rig.come((1, "a", f"m{number}"))
-    assert len(rig.streams.break_off()) == 32
+    assert rig.streams.make_room(piece(2, "b", "m0")) == []
+    assert rig.streams.make_room(item("m1", Id=None, **fields(1, "a"))) == []
+    rig.come((2, "b", "m0"))
+    (given_up,) = rig.streams.make_room(piece(1, "a", "m32"))
+    assert (given_up.id, given_up.text, given_up.incomplete) == ("m0", "ab", True)
+    rig.come((1, "a", "m32"))
+    assert rig.streams.make_room(piece(3, "c", "m0")) == []
+    assert rig.come((3, "c", "m0")) == [None]
+    assert [one.id for one in rig.streams.break_off()] == [f"m{number}" for number in range(1, 33)]
+
+
+def test_what_was_given_up_is_remembered_within_bounds():
+    rig = Rig()
+    for number in range(1000):
+        rig.streams.make_room(piece(1, "a", f"m{number}"))
+        rig.come((1, "a", f"m{number}"))
+    assert len(rig.streams._given_up) == 256
 
 
 class TestInASession:
@@ -145,8 +165,40 @@ class TestInASession:
         chat.passes(15.0)
         assert [(one.text, one.incomplete) for one in chat.take()] == [("a", True)]
 
+    def test_a_piece_of_what_went_out_incomplete_is_dropped(self):
+        """It does not go out once more, with less; its whole does."""
+        chat = connected(updates=True)
+        chat.says("A", raw("m1", **fields(1, "a")))
+        chat.passes(15.0)
+        chat.page()
+        chat.passes(15.0)
+        chat.says("A", raw("m1", **fields(2, "b")))
+        chat.passes(100.0)
+        assert [_facts(one) for one in chat.take()] == [
+            ("MessageUpdate", "m1", "a"), ("Message, incomplete", "m1", "a"),
+        ]  # fmt: skip
+        chat.says("A", raw("m1", **fields(3, "abc", completed=True)))
+        assert [_facts(one) for one in chat.take()] == [("Message", "m1", "abc")]
+
+    @pytest.mark.parametrize("updates", [False, True])
+    def test_the_oldest_of_too_many_goes_out_incomplete(self, updates):
+        """Before the one that it makes room for; should its whole come, that goes out, too."""
+        chat = connected(updates=updates)
+        chat.says("A", *(raw(f"m{number}", **fields(1, "a")) for number in range(1, 33)))
+        assert len(chat.take()) == (32 if updates else 0)
+        chat.says("A", raw("m33", **fields(1, "b")), raw("m1", **fields(2, "c")))
+        expected = [("Message, incomplete", "m1", "a"), ("MessageUpdate", "m33", "b")]
+        assert [_facts(one) for one in chat.take()] == expected[: 1 + updates]
+        chat.says("A", raw("m1", **fields(3, "ac", completed=True)))
+        assert [_facts(one) for one in chat.take()] == [("Message", "m1", "ac")]
+
     def test_a_chat_that_ends_in_mid_stream(self):
         chat = connected()
         chat.says("A", raw("m1", **fields(1, "a")), "end2")
         chat.page("end2")
         assert [one.id for one in chat.take()] == ["m1", "end2"]
+
+
+def _facts(one):
+    kind = type(one).__name__ + (", incomplete" if getattr(one, "incomplete", False) else "")
+    return kind, one.id, one.text

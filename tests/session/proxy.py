@@ -143,6 +143,10 @@ class Proxy:
         for connection in self.connections:
             connection.push(data)
 
+    def forward_to(self, target: str) -> None:
+        """Forward new connections to another server."""
+        self._target = int(target.rpartition(":")[2])
+
     def freeze(self, directions: Iterable[Direction] = BOTH, *, new: bool = True) -> None:
         """Stop forwarding while TCP stays open; ``new``: also on connections still to come."""
         for lane in self._lanes(directions):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 import trustme
 
-from connect_chat import NotConnectedError, ParticipantClient
+from connect_chat import NotConnectedError, ParticipantClient, SessionOptions
 
-from .support import numbered, quick, running, texts, trusting
+from .support import PATIENCE, numbered, quick, running, texts, trusting
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +60,48 @@ async def test_leaving_does_not_wait_for_a_silent_path(ca):
         assert asyncio.get_running_loop().time() - begun < 2
 
 
-async def test_a_certificate_that_is_not_trusted(ca):
-    """Entering raises, and the error says what is wrong and where to look."""
+async def test_a_server_that_is_not_trusted(ca):
+    """Entering raises at once, and the error says what is wrong and where to look."""
     async with (
         running(ca=ca) as rig,
         ParticipantClient(
             endpoint_url=rig.proxy.url, quota=None, ssl_context=trusting(trustme.CA())
         ) as client,
+        asyncio.timeout(PATIENCE),
     ):
-        with pytest.raises(NotConnectedError) as caught:
-            async with rig.session(client=client, options=quick(connect_timeout=1.5)):
+        with pytest.raises(NotConnectedError, match=r"certificate is not trusted.*AWS_CA_BUNDLE"):
+            async with rig.session(client=client, options=SessionOptions()):
                 pytest.fail("it connected")
-        told = []
-        error: BaseException | None = caught.value
-        while error is not None:
-            told.append(str(error))
-            error = error.__cause__
-        assert any("certificate" in text.lower() for text in told)
+        assert client.stats.attempts == {"CreateParticipantConnection": 1}
+
+
+async def test_websockets_that_are_not_trusted(ca):
+    """The same, though the service can be called."""
+    async with (
+        running(ca=ca) as rig,
+        httpx.AsyncClient(verify=trusting(ca)) as http,
+        ParticipantClient(
+            endpoint_url=rig.proxy.url, quota=None, http=http, ssl_context=trusting(trustme.CA())
+        ) as client,
+        asyncio.timeout(PATIENCE),
+    ):
+        with pytest.raises(NotConnectedError, match=r"certificate is not trusted.*AWS_CA_BUNDLE"):
+            async with rig.session(client=client, options=SessionOptions()):
+                pytest.fail("it connected")
+        assert rig.traces.count("link.failed") == 1
+
+
+async def test_a_server_that_is_not_trusted_for_a_while(ca):
+    """A chat that was connected goes on trying: what is in between may pass."""
+    async with (
+        running(ca=ca) as rig,
+        running(ca=trustme.CA()) as between,
+        rig.session() as chat,
+    ):
+        agent = await rig.agent()
+        rig.proxy.forward_to(between.emulator.url)
+        rig.proxy.cut()
+        await agent.say("Is anybody there?")
+        await rig.traces.wait("connection.failed", 3)
+        rig.proxy.forward_to(rig.emulator.url)
+        assert await texts(chat, 1) == ["Is anybody there?"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from connect_chat.items import ChatEnded, Item, Message, MessageUpdate, Receipt, UnknownItem
 
 from .clock import Clock, to_millis
+from .network import Leg
 from .service import NEVER
 from .transcript import Said
 
@@ -69,6 +70,8 @@ class Ledger:
         step: Counts what the process was told.
         base: What earlier processes had handled when the snapshot was taken.
         arrivals: How an item first came in whole.
+        unknown_at: When an item of an unknown kind first came in. Without an Id, later ones count
+            as copies of it.
         knows_me: Whether the engine knew our participant before the last input.
         logs: One for each reader.
     """
@@ -80,6 +83,7 @@ class Ledger:
         self.base_ids = frozenset(said.id for said in base)
         self.base_newest = max((said.key[0] for said in base), default=BEGINNING)
         self.arrivals: dict[Said, Arrival] = {}
+        self.unknown_at = NEVER
         self.knows_me = False
         self.logs: list[ReaderLog] = []
         self._pages: list[float] = []
@@ -187,9 +191,10 @@ class Ledger:
             if other.key[0] > said.key[0]
         )
         out_of_window = came > since + options.reorder_window - A_MOMENT
-        if 0 < arrival.step <= step:
-            # In its order already, the later one may have waited to be told from our own echo.
-            gate = not self.process.world.plan.knows_me
+        gate = not self.process.world.plan.knows_me
+        if 0 < arrival.step <= step or (said.mine and arrival.page <= handed):
+            # In its order already, the later one may have waited to be told from our own echo; and
+            # so may it, if it is the echo of a message under way.
             return None if gate and (out_of_window or said.mine) else "it had come in before"
         if abs(handed - self.process.stalled_until) < A_MOMENT:
             # It took what had come in while it did nothing, and could not know the rest.
@@ -197,9 +202,10 @@ class Ledger:
         gap = self._first(self._gaps, said.accepted)
         if gap is None or gap > handed:
             # No gap that it lies in was over by then.
-            if said.muted:
+            if said.muted or self._lost_before_a_rotation(said, handed):
                 return None
-            loss = max((at for at in self._losses if at <= handed), default=handed)
+            losses = [at for at in self._losses if at <= handed]
+            loss = max((*losses, *self._silences(handed)), default=handed)
             if handed >= loss + options.merge_wait - A_MOMENT or ran_out >= loss:
                 return None
         elif handed >= gap + options.merge_wait - A_MOMENT or ran_out >= gap:
@@ -213,6 +219,25 @@ class Ledger:
             if any(self._in_flight(one, handed) for one in sockets):
                 return None
         return "the transcript had it and could be read"
+
+    def _lost_before_a_rotation(self, said: Said, at: float) -> bool:
+        """Whether an item was lost on a path that was replaced before its silence was noticed.
+
+        That is a doubt then, for which nothing is held.
+        """
+        paths = [one for one in self._ever_live if one in said.pushes]
+        return bool(paths) and all(
+            one.down is Leg.LOST and one.gone_at < at and not self._silent(one, one.gone_at)
+            for one in paths
+        )
+
+    def _silences(self, at: float) -> list[float]:
+        """Return when it was noticed that all sockets are silent, if they are."""
+        there = [one for one in self._ever_live if one.subscribed_at <= at < one.gone_at]
+        if not there or not all(self._silent(one, at) for one in there):
+            return []
+        timeout = self.process.world.plan.options.silence_timeout + 1.0
+        return [max(one.silent[0] + timeout for one in there)]
 
     def _in_flight(self, socket: Socket, at: float) -> bool:
         """Whether an item could still be expected to come from a socket."""
@@ -262,6 +287,7 @@ class ReaderLog:
         self._extras: set[str] = set()
         self._newest_partial = BEGINNING
         self._partial: dict[str, str] = {}
+        self._unknown: list[float] = []
 
     def take(self, item: Item) -> Said | None:
         """Judge an item that the reader handed out; return what it is, if it has to be handled.
@@ -282,6 +308,7 @@ class ReaderLog:
             self._check_partial(item)
             return None
         if isinstance(item, UnknownItem) and item.id is None:
+            self._unknown.append(self._ledger.process.clock.now)
             return None
         said = world.service.by_id.get(item.id or "")
         if said is None:
@@ -355,11 +382,9 @@ class ReaderLog:
         """Return when an item last had waited as long as items may."""
         ledger = self._ledger
         wait = ledger.process.world.plan.options.merge_wait
-        waited = (
-            at
-            for one, at in self.got.items()
-            if at <= until and ledger.arrivals[one].frame <= at - wait + A_MOMENT
-        )
+        handed = [(at, ledger.arrivals[one].frame) for one, at in self.got.items()]
+        handed += [(at, ledger.unknown_at) for at in self._unknown]
+        waited = (at for at, came in handed if came <= at - wait + A_MOMENT)
         # Our own wait like others, and are not handed out.
         ours = (one.frame + wait for said, one in ledger.arrivals.items() if said.mine)
         return max((at for at in (*waited, *ours) if at <= until), default=-NEVER)

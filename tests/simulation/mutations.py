@@ -193,6 +193,13 @@ def _believes(lifetime: Method) -> Method:
     return mutant
 
 
+def _impatient(failed: Method) -> Method:
+    def mutant(self: Credentials, _retry_after: float | None, now: float) -> None:
+        failed(self, None, now)
+
+    return mutant
+
+
 def _always(value: Any) -> Callable[[Method], Method]:
     return lambda _: lambda *_arguments, **_options: value
 
@@ -303,6 +310,13 @@ MUTATIONS = (
         _always(None),
         ("send", "stuck", *LOST),
         plan={"kinds": ("tokens_revoked",), "replies": 0.5, "fault_every": 100.0},
+    ),
+    Mutation(
+        "a renewal does not wait as long as the service asks for",
+        (Credentials, "failed"),
+        _impatient,
+        ("impatience",),
+        plan={"kinds": ("tokens_revoked", "calls"), "replies": 0.5, "fault_every": 8.0},
     ),
     Mutation(
         "a repeated send is another send",

@@ -25,19 +25,21 @@ from .transcript import Said, refused
 if TYPE_CHECKING:
     from .process import Process
 
-__all__ = ["Http", "Leg", "Network", "Socket", "Trouble"]
+__all__ = ["UNKNOWN", "Http", "Leg", "Network", "Socket", "Trouble"]
 
 HEARTBEAT_ANSWER = '{"topic":"aws/heartbeat"}'
 PING_ANSWER = '{"topic":"aws/ping","statusCode":200,"statusContent":"OK"}'
 PING_ILL = '{"topic":"aws/ping","statusCode":500,"statusContent":"Internal Server Error"}'
 SUBSCRIBED = '{"topic":"aws/subscribe","content":{"status":"success","topics":["aws/chat"]}}'
 NOT_SUBSCRIBED = '{"topic":"aws/subscribe","content":{"status":"failure","topics":["aws/chat"]}}'
+UNKNOWN = '{"topic":"aws/chat","contentType":"application/json","content":"{\\"Type\\":\\"NEW\\"}"}'
 NOISE = (
     '{"message":"Internal server error","connectionId":"c","requestId":"r"}',
     '{"topic":"aws/novelty","content":"{}"}',
-    '{"topic":"aws/chat","contentType":"application/json","content":"{\\"Type\\":\\"NEW\\"}"}',
+    UNKNOWN,
 )
 HTTP_TIMEOUT = 10.0
+LONGEST_PUSH = 0.3
 
 
 class Leg(Enum):
@@ -226,9 +228,11 @@ class Socket:
 
     def push(self, said: Said) -> None:
         """Carry an item from the service."""
-        if not self.upgraded:
-            return
         network = self._network
+        if not self.upgraded:
+            # Who leaves a socket in good order listens to it for a while, but not for ever.
+            said.muted |= network.clock.now > said.accepted + LONGEST_PUSH
+            return
         if self.mute or network.clock.now < self.ill:
             said.muted = True
             return
@@ -269,7 +273,9 @@ class Socket:
             self.up = up
         now = self._network.clock.now
         self.silent = (now, NEVER)
-        self._network.clock.at(now + self.process.patience, self.process.must_know, self, now)
+        # What is under way on a slow path still comes.
+        last = max(now, self._up_free, self._down_free)
+        self._network.clock.at(last + self.process.patience, self.process.must_know, self, now)
         if self.up is not Leg.OPEN:
             self._linger()
 

@@ -24,7 +24,7 @@ from connect_chat.items import parse_item
 
 from .checks import Ledger, Violation
 from .clock import to_datetime
-from .network import SUBSCRIBED, Socket
+from .network import SUBSCRIBED, UNKNOWN, Socket
 from .service import ME, NEVER, Granted
 from .transcript import Said
 
@@ -69,6 +69,8 @@ class Process:
         self._backlog: list[tuple[Callable[..., None], tuple[Any, ...], dict[str, Any]]] = []
         self._wake_event = float("inf")
         self._wakes: tuple[float, int] = (0.0, 0)
+        # When connections, with a websocket and without, may be asked for again.
+        self._not_before = {True: 0.0, False: 0.0}
         self.engine = SessionEngine(
             TOKEN,
             options=plan.options,
@@ -173,6 +175,8 @@ class Process:
             self.world.tell("<-", "frame", socket.link, said or text, "damaged" if damaged else "")
         if said is not None:
             self.ledger.arrived(said, damaged)
+        elif text is UNKNOWN:
+            self.ledger.unknown_at = min(self.ledger.unknown_at, self.clock.now)
         elif text is SUBSCRIBED and not socket.gone:
             self.ledger.subscribed(socket)
         self.engine.frame_received(socket.link, text, self.clock.now + self.origin)
@@ -245,6 +249,8 @@ class Process:
         self.settle()
 
     def _request_connection(self, command: RequestConnection) -> None:
+        if self.clock.now < self._not_before[command.websocket]:
+            raise Violation("impatience", "a connection was asked for before its Retry-After")
         self.outstanding[command.request] = command
         self.world.calls.connection()
         service = self.world.service
@@ -252,9 +258,13 @@ class Process:
         def answer(granted: Granted | None, error: Exception | None) -> None:
             if self._put_off(answer, granted, error):
                 return
-            if self.outstanding.pop(command.request, None) is None and self._rng.random() < 0.5:
+            waited_for = self.outstanding.pop(command.request, None) is not None
+            if not waited_for and self._rng.random() < 0.5:
                 return
             if granted is None:
+                if waited_for:
+                    wait = getattr(error, "retry_after", None) or 0.0
+                    self._not_before[command.websocket] = self.clock.now + wait
                 self.feed("connection_refused", command.request, error)
                 return
             self.feed("connection_granted", command.request, self.grant(granted))

@@ -222,6 +222,11 @@ class Service:
             said.lagged = min(said.lagged, now)
         return self.transcript.page(query, now)
 
+    def is_readable(self, token: str | None) -> bool:
+        """Whether GetTranscript is answered to who has that token."""
+        valid = token is not None and self._tokens.get(token, 0.0) > self._clock.now
+        return valid and (self.ended is None or self.traits.reads_after_end)
+
     def call(self, token: str, outgoing: Outgoing) -> Said | None:
         """Answer SendMessage or DisconnectParticipant; None for the latter."""
         self._check(token, outgoing.operation, readable=False)

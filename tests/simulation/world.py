@@ -260,8 +260,12 @@ class World:
             raise Violation("rotation", "a rotation was taken for a gap")
 
     def _cut_off(self, log: ReaderLog) -> bool:
-        """Whether a reader was behind when the transcript was closed to us for good."""
-        return log.reader.failure is not None and not self.plan.traits.reads_after_end
+        """Whether a reader was behind when the transcript was closed to us for good.
+
+        It is also if the last token expires after the end, when there will be no other.
+        """
+        token = self.process.engine.token
+        return log.reader.failure is not None and not self.service.is_readable(token)
 
     def _judge_reader(self, log: ReaderLog) -> None:
         if self._cut_off(log):
@@ -270,6 +274,9 @@ class World:
         primary = log is self.user.log
         for said in self.service.said:
             if not self._demanded(said) or said in log.got or (primary and said in base):
+                continue
+            if said.accepted > self.clock.now - SETTLE / 2:
+                # One of ours, from a long queue: others were silent by then.
                 continue
             if not primary and (said in base or said.accepted < log.since + 40.0):
                 continue
