@@ -192,9 +192,11 @@ class Ledger:
         )
         out_of_window = came > since + options.reorder_window - A_MOMENT
         gate = not self.process.world.plan.knows_me
-        if 0 < arrival.step <= step or (said.mine and arrival.page <= handed):
-            # In its order already, the later one may have waited to be told from our own echo; and
-            # so may it, if it is the echo of a message under way.
+        if gate and said.mine and arrival.page <= handed:
+            # It waited itself, as the echo of a message under way.
+            return None
+        if 0 < arrival.step <= step:
+            # In its order already, the later one may have waited to be told from our own echo.
             return None if gate and (out_of_window or said.mine) else "it had come in before"
         if abs(handed - self.process.stalled_until) < A_MOMENT:
             # It took what had come in while it did nothing, and could not know the rest.
