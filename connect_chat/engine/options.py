@@ -47,7 +47,8 @@ class SessionOptions:
         relooks: After a gap has been read, the transcript is read again this long after, since
             it may lag behind the websocket. Empty for never.
         overlap: How far the transcript is trusted to lag: what it showed counts as complete only
-            up to this long before the newest item that it showed.
+            up to this long before the newest item that it showed. It shows a streamed message when
+            that is whole, where it began; one of which no piece is seen may take so long.
         audit_after: So many items delivered since the transcript was last compared start a
             comparison in the background, at most every `audit_interval`.
         audit_interval: See `audit_after`.

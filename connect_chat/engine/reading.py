@@ -131,20 +131,30 @@ class Reading:
         kept, self._backward = self._backward, []
         return kept
 
-    def verified(self, took: float) -> Position | None:
+    def verified(self, took: float, unfinished: datetime | None) -> Position | None:
         """Return the newest item up to which nothing can be missing, as far as the read has come.
 
         An item that the lagging transcript did not show when its place was read was said no longer
         before that than it lags, hence after the newest item that the read has shown, less the
-        overlap, and less the time that the read took.
+        overlap, and less the time that the read took. A streamed message is there once it is whole,
+        with the time at which it began.
 
         Args:
             took: Seconds from the first page until now.
+            unfinished: When the first message began that is not whole yet, or None.
         """
         if self._newest is None:
             return None
         until = self._newest - self._overlap - timedelta(seconds=took)
-        return next((at for at in reversed(self._positions) if at.absolute_time <= until), None)
+        return next(
+            (
+                at
+                for at in reversed(self._positions)
+                if at.absolute_time <= until
+                and (unfinished is None or at.absolute_time < unfinished)
+            ),
+            None,
+        )
 
     def _start_position(self) -> Mapping[str, str]:
         anchor = self._anchor

@@ -22,6 +22,7 @@ The anchor is moved to the newest item that a read without a break has shown, le
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import IntEnum
 from random import Random
 
@@ -71,6 +72,7 @@ class Recovery:
         deliver: Callable[[Sequence[Item], float], None],
         number: Callable[[], int],
         token: Callable[[], str | None],
+        unfinished: Callable[[], datetime | None],
     ) -> None:
         self.gap = False
         self.gaps = 0
@@ -84,6 +86,7 @@ class Recovery:
         self._deliver = deliver
         self._number = number
         self._token = token
+        self._unfinished = unfinished
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._reading: Reading | None = None
         self._first_page_at: float | None = None
@@ -168,7 +171,7 @@ class Recovery:
         if self._first_page_at is None:
             self._first_page_at = now
         found = self._inbox.merge(reading.page(items, next_token))
-        verified = reading.verified(now - self._first_page_at)
+        verified = reading.verified(now - self._first_page_at, self._unfinished())
         if verified is not None:
             self._inbox.move_anchor(verified)
         if found:

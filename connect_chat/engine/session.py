@@ -277,6 +277,7 @@ class SessionEngine:
             self._deliver,
             self._number,
             self.credentials.current,
+            lambda: self.streams.since,
         )
         self.readers: list[Reader] = []
         self.reader = self.open_reader()

@@ -92,7 +92,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Return where a reader stands: what it has handed out counts as read, nothing else does.
 
-    The anchor is the inbox's, unless something unread lies before it. The identities of what has
+    The anchor is the inbox's, unless something unread lies before it, or at the same time: it is
+    the last item before that then. The identities of what has
     been read from there on are all listed: a time up to which everything counts as read would
     take in what a gap that is still open lacks. What lies before the anchor may be read again
     where the service does not accept its Id any more, and is covered by ``floor``, unless
@@ -100,8 +101,9 @@ def take_snapshot(
     """
     unread, begins = reader.unread(echoes.waiting)
     anchor, floor = inbox.anchor, inbox.floor
-    if begins and anchor and begins.absolute_time < anchor.absolute_time:
-        anchor = begins
+    if begins and anchor and begins.absolute_time <= anchor.absolute_time:
+        # Of items with the same time, none tells where the others stand.
+        anchor = inbox.newest_before(begins.absolute_time)
     if anchor is not None:
         before = anchor.absolute_time - timedelta(microseconds=1)
         floor = before if floor is None else max(floor, before)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.timers import Timers
@@ -43,6 +44,12 @@ class Streams:
         self._timers = timers
         self._open: OrderedDict[str, _Stream] = OrderedDict()
         self._given_up: dict[str, None] = {}
+
+    @property
+    def since(self) -> datetime | None:
+        """The earliest AbsoluteTime of those that are open; their wholes will have the same."""
+        times = (stream.first.absolute_time for stream in self._open.values())
+        return min((time for time in times if time is not None), default=None)
 
     def make_room(self, item: Message) -> list[Message]:
         """Return what there is of the message that has to be given up to take a piece, if any."""

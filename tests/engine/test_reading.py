@@ -158,7 +158,7 @@ def test_what_is_verified_is_the_newest_item_less_the_overlap():
     """What the transcript lagged with was said after that."""
     reading = Reading(position(1), overlap=30.0)
     reading.page(chat([1, 10, 20, 40, 50]), None)
-    assert reading.verified(0.0) == position(20)
+    assert reading.verified(0.0, None) == position(20)
 
 
 def test_a_read_that_takes_long_verifies_less():
@@ -166,15 +166,24 @@ def test_a_read_that_takes_long_verifies_less():
     reading = Reading(position(1), overlap=30.0)
     reading.page(chat([1, 10, 20]), "token")
     reading.page(chat([40, 50]), None)
-    assert reading.verified(9.0) == position(10)
-    assert reading.verified(11.0) == position(1)
+    assert reading.verified(9.0, None) == position(10)
+    assert reading.verified(11.0, None) == position(1)
+
+
+def test_nothing_is_verified_from_a_streamed_message_on_that_is_not_whole_yet():
+    """It will stand where it began."""
+    reading = Reading(position(1), overlap=30.0)
+    reading.page(chat([1, 10, 20, 40, 90]), None)
+    assert reading.verified(0.0, at(20)) == position(10)
+    assert reading.verified(0.0, at(21)) == position(20)
+    assert reading.verified(0.0, at(80)) == position(40)
 
 
 def test_nothing_is_verified_within_the_overlap_or_without_items():
     reading = Reading(position(1), overlap=30.0)
-    assert reading.verified(0.0) is None
+    assert reading.verified(0.0, None) is None
     reading.page([*chat([1, 10]), item("m99", Id=None), item("m99", AbsoluteTime=None)], None)
-    assert reading.verified(0.0) is None
+    assert reading.verified(0.0, None) is None
     assert list(reading.shown) == ["m1", "m10"]
 
 
@@ -227,9 +236,9 @@ def test_what_is_verified_holds_whatever_lags(data):
     shown = [s for s in seconds if now - s > overlap or data.draw(st.booleans())]
     reading = Reading(position(0), overlap)
     reading.page(chat(shown), None)
-    if reading.verified(0.0) is not None:
+    if reading.verified(0.0, None) is not None:
         missing = set(seconds) - set(shown)
-        assert all(at(second) > reading.verified(0.0).absolute_time for second in missing)
+        assert all(at(second) > reading.verified(0.0, None).absolute_time for second in missing)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])

@@ -19,6 +19,7 @@ class Rig:
     def __init__(self, token="token", **options):
         self.now = 0.0
         self.token = token
+        self.unfinished = None
         self.timers = Timers()
         self.emitted = []
         self.delivered = []
@@ -32,6 +33,7 @@ class Rig:
             lambda items, _: self.delivered.extend(names(items)),
             iter(range(1, 1000)).__next__,
             lambda: self.token,
+            lambda: None if self.unfinished is None else at(self.unfinished),
         )
 
     def begin(self, look):

@@ -108,8 +108,19 @@ def test_what_was_not_handed_out_is_resumed_though_it_lies_before_the_anchor(acc
     transcript.ids = transcript.times = accepted
     handled, snapshot = process(None, transcript, most=2)
     assert handled == ["m1", "m2"]
-    assert snapshot.anchor_id == "m50"
+    assert snapshot.anchor_id == "m2"
     assert process(snapshot, transcript)[0] == ["m50", "m100", "m200"]
+
+
+def test_what_was_not_handed_out_is_resumed_though_it_stands_where_the_anchor_does():
+    """One of the same time that came late may have its place before the anchor's."""
+    options = SessionOptions(relooks=(), reorder_window=0.0, overlap=0.0)
+    chat = connected("m1", "m5b", options=options)
+    assert chat.engine.snapshot().anchor_id == "m5b"
+    chat.says("A", "m5a")
+    snapshot = chat.engine.snapshot()
+    transcript = Transcript([item(name) for name in ("m1", "m5a", "m5b")])
+    assert process(snapshot, transcript)[0] == ["m5a"]
 
 
 def test_a_reader_far_behind_is_resumed_where_it_stood():

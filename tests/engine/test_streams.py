@@ -8,7 +8,7 @@ from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.streams import Streams
 from connect_chat.engine.timers import Timers
 
-from .harness import connected, item, raw
+from .harness import at, connected, item, raw, replace
 
 
 def piece(number, text, name="m1"):
@@ -99,6 +99,15 @@ def test_at_the_end_what_there_is_goes_out():
     assert rig.streams.break_off() == []
 
 
+def test_since_when_the_first_that_is_open_has_been():
+    rig = Rig()
+    assert rig.streams.since is None
+    rig.come((1, "a", "m7"), (1, "a", "m3"))
+    assert rig.streams.since == at(3)
+    rig.streams.completed(item("m3"))
+    assert rig.streams.since == at(7)
+
+
 def test_so_many_at_once_and_no_more():
     """The oldest makes room, with what there is of it; its further pieces do not count."""
     rig = Rig()
@@ -156,6 +165,21 @@ class TestInASession:
         chat.page(raw("m1", Content="ab"))
         chat.passes(100.0)
         assert [one.text for one in chat.take()] == ["ab"]
+
+    def test_a_whole_that_takes_long_is_looked_for_where_it_began(self):
+        """However long ago that is, as long as pieces come."""
+        chat = connected("m1")
+        for number in range(8):
+            chat.says("A", raw("m100", **fields(number + 1, "a")), f"m{101 + 10 * number}")
+            chat.passes(9.0)
+        chat.closed("A")
+        replace(chat, "B")
+        chat.page("m1", "m99", *(f"m{101 + 10 * number}" for number in range(8)))
+        assert chat.closed("B") == ["close B"]
+        chat.passes(1.0)
+        assert replace(chat, "C") == ["read from m99, reconnect"]
+        chat.page("m99", raw("m100", Content="whole"), *(f"m{101 + 10 * n}" for n in range(8)))
+        assert [one.text for one in chat.take() if one.id == "m100"] == ["whole"]
 
     def test_a_whole_that_is_nowhere_goes_out_incomplete(self):
         chat = connected()
