@@ -185,21 +185,16 @@ class Ledger:
         if said.accepted >= handed or said.lagged <= handed or said in self._damaged:
             return None
         came = min(arrival.frame, self.process.clock.now)
-        since = min(
-            min(one.frame, one.page)
-            for other, one in self.arrivals.items()
-            if other.key[0] > said.key[0]
-        )
+        since = self._first_came_after(said)
         out_of_window = came > since + options.reorder_window - A_MOMENT
-        gate = not self.process.world.plan.knows_me
-        if gate and said.mine and arrival.page <= handed:
-            # It waited itself, as the echo of a message under way.
-            return None
+        # In its order already, the later one may have waited to be told from our own echo; and so
+        # may it, if it is the echo of a message under way.
+        gated = not self.process.world.plan.knows_me and (out_of_window or said.mine)
         if 0 < arrival.step <= step:
-            # In its order already, the later one may have waited to be told from our own echo.
-            return None if gate and (out_of_window or said.mine) else "it had come in before"
-        if abs(handed - self.process.stalled_until) < A_MOMENT:
-            # It took what had come in while it did nothing, and could not know the rest.
+            return None if gated else "it had come in before"
+        waited = gated and said.mine and arrival.page <= handed
+        if waited or abs(handed - self.process.stalled_until) < A_MOMENT:
+            # Or it took what had come in while it did nothing, and could not know the rest.
             return None
         gap = self._first(self._gaps, said.accepted)
         if gap is None or gap > handed:
@@ -221,6 +216,14 @@ class Ledger:
             if any(self._in_flight(one, handed) for one in sockets):
                 return None
         return "the transcript had it and could be read"
+
+    def _first_came_after(self, said: Said) -> float:
+        """Return when the first item came in that is later than one which was overtaken."""
+        return min(
+            min(one.frame, one.page)
+            for other, one in self.arrivals.items()
+            if other.key[0] > said.key[0]
+        )
 
     def _lost_before_a_rotation(self, said: Said, at: float) -> bool:
         """Whether an item was lost on a path that was replaced before its silence was noticed.
