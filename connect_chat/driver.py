@@ -176,7 +176,7 @@ class Driver:
     async def _until_nothing_is_left(self) -> None:
         while left := {
             *self._alive,
-            *(socket.connection_lost_waiter for socket in self._closing),
+            *(socket.lost for socket in self._closing),
         }:
             await asyncio.wait(left)
 
@@ -387,9 +387,9 @@ class Driver:
         if socket is None:
             return
         socket.start_closing()
-        if not socket.connection_lost_waiter.done():
+        if not socket.lost.done():
             self._closing.add(socket)
-            socket.connection_lost_waiter.add_done_callback(lambda _: self._closing.discard(socket))
+            socket.lost.add_done_callback(lambda _: self._closing.discard(socket))
 
     def _trace(self, trace: Trace) -> None:
         level = _LEVEL[trace.level]
