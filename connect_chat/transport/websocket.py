@@ -12,7 +12,8 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,7 +22,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
 from connect_chat.errors import ConfigurationError
-from connect_chat.transport.proxies import is_loopback
+from connect_chat.transport.proxies import is_direct
+from connect_chat.transport.tls_stream import TlsStream
 
 __all__ = ["OpenFailed", "Socket", "open_socket"]
 
@@ -164,11 +166,33 @@ class Socket(asyncio.Protocol):
 class _Handshake(ClientConnection):
     """A websocket until it is open, when a `Socket` takes its place.
 
+    Args:
+        ssl_context: The TLS settings if the connection is not encrypted and has to be.
+
     Attributes:
         socket: The socket that has taken its place.
     """
 
     socket: Socket | None = None
+
+    def __init__(
+        self, *args: Any, ssl_context: ssl.SSLContext | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._ssl_context = ssl_context
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, on TLS if need be, before anything can have been read."""
+        super().connection_made(transport)
+        if self._ssl_context is not None:
+            host = self.protocol.uri.host
+            self.transport = TlsStream(self.transport, self, self._ssl_context, host)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Make the handshakes, that of TLS first."""
+        if self._ssl_context is not None:
+            await cast(TlsStream, self.transport).handshake()
+        await super().handshake(*args, **kwargs)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer, by lines: what follows the one that opens it is frames."""
@@ -201,7 +225,6 @@ async def open_socket(
     try:
         opened = await connect(
             url,
-            create_connection=_Handshake,
             open_timeout=timeout,
             ping_interval=None,
             compression=_COMPRESSION,
@@ -238,11 +261,17 @@ async def open_socket(
 
 
 def _way(url: str, ssl_context: Callable[[], ssl.SSLContext]) -> dict[str, Any]:
-    """Return options of ``connect``: whether through a proxy, and the TLS settings."""
+    """Return options of ``connect``: whether through a proxy, and whose TLS."""
     parts = urlsplit(url)
-    options: dict[str, Any] = {}
-    if is_loopback(parts.hostname or ""):
+    encrypted = parts.scheme == "wss"
+    direct = is_direct(parts.hostname or "", parts.port or (443 if encrypted else 80))
+    options: dict[str, Any] = {"create_connection": _Handshake}
+    if direct:
         options["proxy"] = None
-    if parts.scheme == "wss":
+    if encrypted and direct:
+        options["create_connection"] = partial(_Handshake, ssl_context=ssl_context())
+        options |= {"ssl": False, "server_hostname": None}  # to asyncio, it is not encrypted
+    elif encrypted:
+        # What a proxy forwards is encrypted by the event loop, for which there is no way around.
         options["ssl"] = ssl_context()
     return options

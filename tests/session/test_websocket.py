@@ -14,6 +14,7 @@ from websockets.frames import Frame, Opcode
 
 from connect_chat import ConfigurationError
 from connect_chat.testing import run_in_virtual_time
+from connect_chat.transport.proxies import is_direct
 from connect_chat.transport.websocket import OpenFailed, open_socket
 
 from .peer import serving
@@ -296,7 +297,7 @@ async def test_a_certificate_that_is_not_trusted(ca):
     """The error says so, and where to look; the URL has not been used."""
 
     async def talk(peer):
-        with pytest.raises((ssl.SSLError, EOFError)):
+        with pytest.raises(ssl.SSLError):
             await peer.accept()
         await peer.closed()
 
@@ -308,6 +309,21 @@ async def test_a_certificate_that_is_not_trusted(ca):
         ) as caught:
             await way.open(way.url(port), ssl_context=lambda: stranger)
     assert not caught.value.spent
+
+
+async def test_a_server_that_does_not_speak_tls(ca):
+    """Nothing is said to it in the clear."""
+    heard = []
+
+    async def talk(peer):
+        heard.append(await peer.reader.read(65536))
+        peer.writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
+        await peer.closed()
+
+    async with serving(talk) as port:
+        with pytest.raises(OpenFailed, match="WRONG_VERSION_NUMBER"):
+            await Way(ca).open(Way(ca).url(port))
+    assert SECRET.encode() not in heard[0]
 
 
 # Through a proxy.
@@ -361,6 +377,20 @@ async def test_through_a_proxy(way, monkeypatch):
         assert proxy.asked == [f"chat.example:{port}"]
         socket.start_closing()
         await socket.lost
+
+
+def test_what_needs_no_proxy(monkeypatch):
+    """This machine, what NO_PROXY names, and everything where there is none."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WSS_PROXY", "SOCKS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    assert is_direct("far.example", 443)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert not is_direct("far.example", 443)
+    assert is_direct("at.near.example", 443)
+    assert is_direct("127.0.0.1", 443)
+    assert is_direct("localhost", 80)
 
 
 # Frames.
