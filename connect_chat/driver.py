@@ -191,6 +191,9 @@ class Driver:
             while commands := self.engine.take_commands():
                 for command in commands:
                     self._do(command)
+                # What is sent in one step goes out in one piece.
+                for socket in self._sockets.values():
+                    socket.flush()
         finally:
             self._busy = False
         for result in self.engine.take_results():

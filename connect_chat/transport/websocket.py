@@ -84,10 +84,17 @@ class Socket(asyncio.Protocol):
             self._end()
 
     def send_text(self, text: str) -> None:
-        """Send a text; on a socket that is closing, do nothing, since its end is reported."""
+        """Have a text sent with the next `flush`.
+
+        On a socket that is closing, do nothing: its end is reported.
+        """
         if self._websocket.state is State.OPEN:
             self._websocket.send_text(text.encode())
-            self._flush()
+
+    def flush(self) -> None:
+        """Send what there is to be sent, all at once."""
+        if data := b"".join(self._websocket.data_to_send()):
+            self._transport.write(data)
 
     def start_closing(self) -> None:
         """Say goodbye, and cut the connection if that is not answered soon."""
@@ -97,7 +104,7 @@ class Socket(asyncio.Protocol):
         self._abort = self.lost.get_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
         if self._websocket.state is State.OPEN:
             self._websocket.send_close(1000)
-            self._flush()
+            self.flush()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -113,7 +120,7 @@ class Socket(asyncio.Protocol):
         for event in websocket.events_received():
             if isinstance(event, Frame):
                 self._take(event)
-        self._flush()
+        self.flush()
         if websocket.state is not State.OPEN:
             self._end()
 
@@ -147,10 +154,6 @@ class Socket(asyncio.Protocol):
             self._on_text(str(data, errors="replace"))
         elif self._early is not None:
             self._early.append(data)
-
-    def _flush(self) -> None:
-        if data := b"".join(self._websocket.data_to_send()):
-            self._transport.write(data)
 
     def _end(self) -> None:
         """Report the end, once whoever is to hear of it has heard what came before."""

@@ -371,6 +371,7 @@ async def test_through_a_proxy(way, monkeypatch):
         socket = await way.open(way.url(port, "chat.example"))
         socket.attach(heard.text, heard.close)
         socket.send_text("two")
+        socket.flush()
         go.set()
         await heard.until(lambda heard: len(heard.texts) == 2)
         assert heard.texts == ["one", "three"]
@@ -437,8 +438,35 @@ async def test_large_frames_both_ways(way):
     async with way.opened(talk) as socket:
         socket.attach(heard.text, heard.close)
         socket.send_text(large)
+        socket.flush()
         await heard.until(lambda heard: len(heard.texts) == 2)
         assert heard.texts == [large, "after"]
+
+
+async def test_texts_of_one_step_go_out_in_one_record(ca):
+    """They cost one write, one record of TLS, and most often one packet."""
+    on_the_wire = bytearray()
+
+    async def talk(peer):
+        await peer.accept()
+        await go.wait()
+        while len(on_the_wire) < 5:
+            on_the_wire.extend(await peer.reader.read(65536))
+        sent.set()
+        await peer.closed()
+
+    go, sent = asyncio.Event(), asyncio.Event()
+    async with Way(ca).opened(talk) as socket:
+        socket.attach(Heard().text, Heard().close)
+        go.set()
+        for text in ("one", "two"):
+            socket.send_text(text)
+        socket.flush()
+        await sent.wait()
+    frames = 2 * (2 + 4 + 3)
+    assert on_the_wire[:3] == b"\x17\x03\x03"  # a record of data
+    assert int.from_bytes(on_the_wire[3:5]) == frames + 1 + 16
+    assert len(on_the_wire) == 5 + frames + 1 + 16
 
 
 # Closing.
@@ -458,10 +486,12 @@ async def test_closing(way):
         socket.start_closing()
         socket.start_closing()
         socket.send_text("too late")
+        socket.flush()
         async with asyncio.timeout(PATIENCE):
             await socket.lost
         assert goodbyes[0].opcode is Opcode.CLOSE
         socket.send_text("much too late")
+        socket.flush()
         socket.start_closing()
         socket.abort()
     assert heard.texts == heard.closes == []
@@ -519,6 +549,7 @@ def test_closing_a_path_that_is_stuck(ca, encrypted):
         async with way.opened(talk) as socket:
             socket.attach(Heard().text, Heard().close)
             socket.send_text("x" * 10_000_000)
+            socket.flush()
             begun = loop.time()
             socket.start_closing()
             await socket.lost
@@ -546,6 +577,7 @@ def test_a_server_that_hangs_up_before_it_has_read(ca, encrypted):
         async with way.opened(talk) as socket:
             socket.attach(heard.text, heard.close)
             socket.send_text("x" * 10_000_000)
+            socket.flush()
             go.set()
             await heard.until(lambda heard: heard.closes)
             assert heard.closes == [None]
