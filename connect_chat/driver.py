@@ -190,7 +190,7 @@ class Driver:
     async def _until_nothing_is_left(self) -> None:
         while left := {
             *self._alive,
-            *(socket.connection_lost_waiter for socket in self._closing),
+            *(socket.lost for socket in self._closing),
         }:
             await asyncio.wait(left)
 
@@ -207,6 +207,9 @@ class Driver:
                 while engine.commands:
                     for command in engine.take_commands():
                         self._do(command)
+                    # What is sent in one step goes out in one piece.
+                    for socket in self._sockets.values():
+                        socket.flush()
             finally:
                 self._busy = False
         for result in engine.take_results():
@@ -404,9 +407,9 @@ class Driver:
         if socket is None:
             return
         socket.start_closing()
-        if not socket.connection_lost_waiter.done():
+        if not socket.lost.done():
             self._closing.add(socket)
-            socket.connection_lost_waiter.add_done_callback(lambda _: self._closing.discard(socket))
+            socket.lost.add_done_callback(lambda _: self._closing.discard(socket))
 
     def _trace(self, trace: Trace) -> None:
         level = _LEVEL[trace.level]

@@ -9,7 +9,7 @@ import httpx
 
 from connect_chat.errors import ConfigurationError
 
-__all__ = ["is_loopback", "proxy_for"]
+__all__ = ["is_direct", "is_loopback", "proxy_for"]
 
 
 def proxy_for(url: httpx.URL) -> httpx.URL | None:
@@ -35,6 +35,13 @@ def proxy_for(url: httpx.URL) -> httpx.URL | None:
             f"the URL of the proxy for {url.scheme} is malformed; check {url.scheme.upper()}_PROXY "
             "and ALL_PROXY"
         ) from None
+
+
+def is_direct(host: str, port: int) -> bool:
+    """Return whether a host is reached without a proxy, by whatever rules one would be chosen."""
+    if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
+        return True
+    return not getproxies().keys() - {"no"}
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,9 @@
 """One websocket: opens, hands over texts as they arrive, sends, closes. Decides nothing.
 
-Built on the connection of the ``websockets`` library, whose handshake, proxies and framing are
-used as they are. Its queue is not: a frame is handed over in the call in which its bytes arrive,
-without a task, a future or a switch in between.
+The ``websockets`` library makes the handshake, proxies included, and knows the framing. Its
+connection ends with the handshake: what that keeps of it, and for its readers, pings and logs,
+would be most of what an idle websocket holds in memory. A `Socket` takes its place, and hands a
+frame over in the call in which its bytes arrive, without a task, a future or a switch in between.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
+from websockets.protocol import Protocol, Side, State
 
-from connect_chat.transport.proxies import is_loopback
+from connect_chat.errors import ConfigurationError
+from connect_chat.transport.proxies import is_direct
 from connect_chat.transport.tls import why_distrusted
+from connect_chat.transport.tls_stream import TlsStream
 
 __all__ = ["OpenFailed", "Socket", "open_socket"]
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _CLOSE_TIMEOUT = 1.0
 # Compression would cost each connection more memory than all the rest of a chat.
@@ -48,84 +54,164 @@ class OpenFailed(Exception):
         self.distrusted = distrusted
 
 
-class Socket(ClientConnection):
-    """An open websocket. Made by `open_socket`."""
+class Socket(asyncio.Protocol):
+    """An open websocket. Made by `open_socket`.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    Attributes:
+        lost: Done once the connection is gone.
+    """
+
+    __slots__ = (
+        "_abort", "_early", "_on_close", "_on_text", "_pieces", "_transport", "_websocket", "lost",
+    )  # fmt: skip
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._websocket = Protocol(Side.CLIENT, logger=_logger)
         self._on_text: Callable[[str], None] | None = None
         self._on_close: Callable[[int | None], None] | None = None
-        self._early: list[str] = []
-        self._pieces: list[bytes] = []
+        self._early: list[BytesLike] | None = []
+        self._pieces: bytearray | None = None
         self._abort: asyncio.TimerHandle | None = None
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def attach(
         self, on_text: Callable[[str], None], on_close: Callable[[int | None], None]
     ) -> None:
         """Have texts and the close code (None without one) handed over from now on."""
         self._on_text, self._on_close = on_text, on_close
-        early, self._early = self._early, []
-        for text in early:
-            on_text(text)
-        if self.connection_lost_waiter.done():
-            self._report_closed()
+        early, self._early = self._early, None
+        for data in early or ():
+            self._hand_over(data)
+        if self._websocket.state is not State.OPEN:
+            self._end()
 
     def send_text(self, text: str) -> None:
-        """Send a text; on a socket that is closing, do nothing, since its end is reported."""
-        try:
-            self.protocol.send_text(text.encode())
-            self.send_data()
-        except (WebSocketException, OSError):
-            self.transport.abort()
+        """Have a text sent with the next `flush`.
+
+        On a socket that is closing, do nothing: its end is reported.
+        """
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_text(text.encode())
+
+    def flush(self) -> None:
+        """Send what there is to be sent, all at once."""
+        if data := b"".join(self._websocket.data_to_send()):
+            self._transport.write(data)
 
     def start_closing(self) -> None:
         """Say goodbye, and cut the connection if that is not answered soon."""
-        self._on_text = self._on_close = None
-        if self._abort is not None or self.connection_lost_waiter.done():
+        self._on_text = self._on_close = self._early = None
+        if self._abort is not None or self.lost.done():
             return
-        self._abort = self.loop.call_later(_CLOSE_TIMEOUT, self.transport.abort)
-        try:
-            self.protocol.send_close(1000)
-            self.send_data()
-        except (WebSocketException, OSError):
-            self.transport.abort()
+        self._abort = self.lost.get_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_close(1000)
+            self.flush()
 
     def abort(self) -> None:
         """Cut the connection."""
-        self.transport.abort()
+        if not self.lost.done():
+            self._transport.abort()
 
-    # What the library calls.
+    # What the transport calls.
 
-    def process_event(self, event: Event) -> None:
-        """Take a frame."""
-        if not isinstance(event, Frame):
-            super().process_event(event)
-        elif event.opcode is Opcode.TEXT or event.opcode is Opcode.CONT:
-            self._pieces.append(bytes(event.data))
-            if event.fin:
-                data, self._pieces = b"".join(self._pieces), []
-                self._hand_over(data.decode(errors="replace"))
-        elif event.opcode is Opcode.CLOSE:
-            self._report_closed()
-            self.start_closing()
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and hand over the texts that they complete."""
+        websocket = self._websocket
+        websocket.receive_data(data)
+        for event in websocket.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        self.flush()
+        if websocket.state is not State.OPEN:
+            self._end()
+
+    def eof_received(self) -> None:
+        """Report that no more will come; the transport closes itself after this."""
+        self._websocket.receive_eof()
+        self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report that the connection is gone."""
-        super().connection_lost(exc)
+        self._websocket.receive_eof()
         if self._abort is not None:
             self._abort.cancel()
-        self._report_closed()
+        self.lost.set_result(None)
+        self._end()
 
-    def _hand_over(self, text: str) -> None:
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            if frame.fin:
+                self._hand_over(frame.data)
+            else:
+                self._pieces = bytearray(frame.data)
+        elif frame.opcode is Opcode.CONT and self._pieces is not None:
+            self._pieces += frame.data
+            if frame.fin:
+                whole, self._pieces = self._pieces, None
+                self._hand_over(whole)
+
+    def _hand_over(self, data: BytesLike) -> None:
         if self._on_text is not None:
-            self._on_text(text)
-        elif self._abort is None:
-            self._early.append(text)
+            self._on_text(str(data, errors="replace"))
+        elif self._early is not None:
+            self._early.append(data)
 
-    def _report_closed(self) -> None:
-        on_close, self._on_close = self._on_close, None
+    def _end(self) -> None:
+        """Report the end, once whoever is to hear of it has heard what came before."""
+        if self._early is not None:
+            return
+        on_close = self._on_close
+        self.start_closing()
         if on_close is not None:
-            on_close(self.protocol.close_rcvd.code if self.protocol.close_rcvd else None)
+            close = self._websocket.close_rcvd
+            on_close(close.code if close is not None else None)
+
+
+class _Handshake(ClientConnection):
+    """A websocket until it is open, when a `Socket` takes its place.
+
+    Args:
+        ssl_context: The TLS settings if the connection is not encrypted and has to be.
+
+    Attributes:
+        socket: The socket that has taken its place.
+    """
+
+    socket: Socket | None = None
+
+    def __init__(
+        self, *args: Any, ssl_context: ssl.SSLContext | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._ssl_context = ssl_context
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, on TLS if need be, before anything can have been read."""
+        super().connection_made(transport)
+        if self._ssl_context is not None:
+            host = self.protocol.uri.host
+            self.transport = TlsStream(self.transport, self, self._ssl_context, host)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Make the handshakes, that of TLS first."""
+        if self._ssl_context is not None:
+            await cast(TlsStream, self.transport).handshake()
+        await super().handshake(*args, **kwargs)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the answer, by lines: what follows the one that opens it is frames."""
+        start = 0
+        while start < len(data) and self.protocol.state is not State.OPEN:
+            end = data.find(b"\n", start) + 1 or len(data)
+            super().data_received(data[start:end])
+            start = end
+        if self.protocol.state is State.OPEN:
+            self.socket = Socket(self.transport)
+            self.transport.set_protocol(self.socket)
+            if start < len(data):
+                self.socket.data_received(data[start:])
 
 
 async def open_socket(
@@ -142,31 +228,25 @@ async def open_socket(
     Raises:
         OpenFailed: It did not open.
     """
-    options: dict[str, Any] = {}
-    if url.startswith("wss:"):
-        options["ssl"] = ssl_context()
-    if is_loopback(urlsplit(url).hostname or ""):
-        options["proxy"] = None
     try:
         opened = await connect(
             url,
-            create_connection=Socket,
             open_timeout=timeout,
             ping_interval=None,
             compression=_COMPRESSION,
             logger=_logger,
             user_agent_header=user_agent,
-            **options,
+            **_way(url, ssl_context),
         )
     except ssl.SSLCertVerificationError as error:
         # It is a ValueError, too.
         raise OpenFailed(why_distrusted(error) or "", spent=False, distrusted=True) from None
+    except ConfigurationError:
+        raise  # it is the TLS settings that are no good
     except InvalidStatus as error:
         # A gateway's 5xx says nothing about the URL.
         status = error.response.status_code
         raise OpenFailed(f"the service answered HTTP {status}", spent=status < 500) from None
-    except (InvalidURI, ValueError):
-        raise OpenFailed("the URL is not a websocket's", spent=True) from None
     except InvalidHandshake as error:
         # It had begun, and a URL is good for one.
         raise OpenFailed(f"the handshake failed: {type(error).__name__}", spent=True) from None
@@ -174,8 +254,27 @@ async def open_socket(
         raise OpenFailed(f"no answer in {timeout:g} s", spent=False) from None
     except OSError as error:
         raise OpenFailed(error.strerror or type(error).__name__, spent=False) from None
+    except (InvalidURI, ValueError):
+        raise OpenFailed("the URL is not a websocket's", spent=True) from None
     except WebSocketException as error:
         raise OpenFailed(type(error).__name__, spent=False) from None
-    if not isinstance(opened, Socket):
+    if not isinstance(opened, _Handshake) or opened.socket is None:
         raise AssertionError("create_connection was not honoured")
-    return opened
+    return opened.socket
+
+
+def _way(url: str, ssl_context: Callable[[], ssl.SSLContext]) -> dict[str, Any]:
+    """Return options of ``connect``: whether through a proxy, and whose TLS."""
+    parts = urlsplit(url)
+    encrypted = parts.scheme == "wss"
+    direct = is_direct(parts.hostname or "", parts.port or (443 if encrypted else 80))
+    options: dict[str, Any] = {"create_connection": _Handshake}
+    if direct:
+        options["proxy"] = None
+    if encrypted and direct:
+        options["create_connection"] = partial(_Handshake, ssl_context=ssl_context())
+        options |= {"ssl": False, "server_hostname": None}  # to asyncio, it is not encrypted
+    elif encrypted:
+        # What a proxy forwards is encrypted by the event loop, for which there is no way around.
+        options["ssl"] = ssl_context()
+    return options

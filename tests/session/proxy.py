@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, Self
 
 Direction = Literal["up", "down"]
@@ -26,6 +26,7 @@ class Lane:
         delay: Seconds that bytes take, at least; at most twice that.
         rate: Bytes per second, or None for no bound.
         upgraded: Whether a websocket was asked for on it, in the clear.
+        tap: Called with what goes through.
     """
 
     def __init__(self) -> None:
@@ -34,10 +35,12 @@ class Lane:
         self.delay = 0.0
         self.rate: int | None = None
         self.upgraded = False
+        self.tap: Callable[[bytes], object] = len
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry bytes over until their end, and then the end."""
         while data := await reader.read(_CHUNK):
+            self.tap(data)
             self.upgraded = self.upgraded or b"Upgrade: websocket" in data
             await asyncio.sleep(self.delay)
             for piece in self._pieces(data):

@@ -9,8 +9,9 @@ import pytest
 import trustme
 
 from connect_chat import NotConnectedError, ParticipantClient, SessionOptions
+from connect_chat.engine.frames import HEARTBEAT, PING
 
-from .support import PATIENCE, numbered, quick, running, texts, trusting
+from .support import PATIENCE, numbered, quick, running, texts, trusting, until
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,25 @@ async def test_a_chat_over_tls(ca):
         await chat.send("Hello")
         assert rig.said()[-1] == "Hello"
         assert chat.stats["connections"] == 4
+
+
+async def test_a_heartbeat_and_a_ping_go_out_together(ca):
+    """What a session sends in one step costs it one write, so here: one record of TLS."""
+    options = quick(heartbeat_interval=0.05)
+    async with running(ca=ca) as rig, rig.session(options=options):
+        sent = [bytearray() for _ in rig.proxy.connections]
+        for connection, data in zip(rig.proxy.connections, sent, strict=True):
+            connection.lanes["up"].tap = data.extend
+
+        def record(*texts):
+            """Return the size of a record in which there is a masked frame for each text."""
+            return sum(2 + 4 + len(text) for text in texts) + 1 + 16
+
+        def first_records():
+            return {int.from_bytes(data[3:5]) for data in sent if data}
+
+        await until(lambda: first_records() & {record(HEARTBEAT), record(HEARTBEAT, PING)})
+        assert record(HEARTBEAT, PING) in first_records()
 
 
 async def test_a_silent_path_under_tls(ca):
