@@ -22,6 +22,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
 from connect_chat.errors import ConfigurationError
+from connect_chat.transport.framing import FrameCutter
 from connect_chat.transport.proxies import is_direct
 from connect_chat.transport.tls import why_distrusted
 from connect_chat.transport.tls_stream import TlsStream
@@ -62,7 +63,8 @@ class Socket(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_abort", "_early", "_on_close", "_on_text", "_pieces", "_transport", "_websocket", "lost",
+        "_abort", "_early", "_frames", "_on_close", "_on_text", "_pieces", "_transport",
+        "_websocket", "lost",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -71,6 +73,7 @@ class Socket(asyncio.Protocol):
         self._on_text: Callable[[str], None] | None = None
         self._on_close: Callable[[int | None], None] | None = None
         self._early: list[BytesLike] | None = []
+        self._frames = FrameCutter()
         self._pieces: bytearray | None = None
         self._abort: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -119,11 +122,11 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes, and hand over the texts that they complete."""
         websocket = self._websocket
-        websocket.receive_data(data)
-        for event in websocket.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
-        self.flush()
+        for frame, is_text in self._frames.cut(data):
+            if not is_text:
+                self._receive(frame)
+            elif websocket.state is State.OPEN:
+                self._hand_over(frame)
         if websocket.state is not State.OPEN:
             self._end()
 
@@ -139,6 +142,14 @@ class Socket(asyncio.Protocol):
             self._abort.cancel()
         self.lost.set_result(None)
         self._end()
+
+    def _receive(self, data: bytes) -> None:
+        """Have the library take a frame, and answer it if need be."""
+        self._websocket.receive_data(data)
+        for event in self._websocket.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        self.flush()
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT:
