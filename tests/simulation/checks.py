@@ -192,7 +192,7 @@ class Ledger:
         )
         out_of_window = came > since + options.reorder_window - A_MOMENT
         gate = not self.process.world.plan.knows_me
-        if 0 < arrival.step <= step or (said.mine and arrival.page <= handed):
+        if 0 < arrival.step <= step or (gate and said.mine and arrival.page <= handed):
             # In its order already, the later one may have waited to be told from our own echo; and
             # so may it, if it is the echo of a message under way.
             return None if gate and (out_of_window or said.mine) else "it had come in before"
