@@ -187,14 +187,13 @@ class Ledger:
         came = min(arrival.frame, self.process.clock.now)
         since = self._first_came_after(said)
         out_of_window = came > since + options.reorder_window - A_MOMENT
-        # In its order already, the later one may have waited to be told from our own echo; and so
-        # may it, if it is the echo of a message under way.
-        gated = not self.process.world.plan.knows_me and (out_of_window or said.mine)
-        if 0 < arrival.step <= step:
-            return None if gated else "it had come in before"
-        waited = gated and said.mine and arrival.page <= handed
-        if waited or abs(handed - self.process.stalled_until) < A_MOMENT:
-            # Or it took what had come in while it did nothing, and could not know the rest.
+        gate = not self.process.world.plan.knows_me
+        if 0 < arrival.step <= step or (gate and said.mine and arrival.page <= handed):
+            # In its order already, the later one may have waited to be told from our own echo; and
+            # so may it, if it is the echo of a message under way.
+            return None if gate and (out_of_window or said.mine) else "it had come in before"
+        if abs(handed - self.process.stalled_until) < A_MOMENT:
+            # It took what had come in while it did nothing, and could not know the rest.
             return None
         gap = self._first(self._gaps, said.accepted)
         if gap is None or gap > handed:
