@@ -5,15 +5,13 @@ So what is measured is the process that talks to it. See `service` for what it d
 
 from __future__ import annotations
 
-import multiprocessing
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
-from tests.benchmarks.machine import reap
+from tests.benchmarks.machine import Child
 from tests.benchmarks.service import CHATS, HOST, run
 
 __all__ = ["Address", "Load", "connection_token", "load", "participant_token"]
@@ -54,14 +52,13 @@ class Load:
         address: Where it listens.
     """
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self._chats = 0
-        self.address = Address(*pipe.recv())
+        self.address = Address(*child.hear())
 
     def _ask(self, command: str, *arguments: Any) -> Any:
-        self._pipe.send((command, arguments))
-        return self._pipe.recv()
+        return self._child.ask((command, arguments))
 
     def new_chats(self, count: int) -> range:
         """Return the numbers of so many chats in which nothing has been said yet."""
@@ -75,11 +72,11 @@ class Load:
     def prepare(self, chats: Sequence[int], count: int) -> Callable[[], None]:
         """Build ``count`` frames for each chat; return what has them pushed and doesn't wait."""
         self._ask("prepare", chats, count)
-        return lambda: self._pipe.send(("push", (count,)))
+        return lambda: self._child.pipe.send(("push", (count,)))
 
     def pace(self, chats: Sequence[int], count: int, rate: float) -> None:
         """Have ``count`` messages pushed, ``rate`` a second, to the chats in turn; don't wait."""
-        self._pipe.send(("pace", (chats, count, rate)))
+        self._child.pipe.send(("pace", (chats, count, rate)))
 
     @property
     def subscribed(self) -> int:
@@ -95,15 +92,8 @@ class Load:
 @contextmanager
 def load() -> Iterator[Load]:
     """Run the service in a process of its own."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=run, args=(theirs,))
-    process.start()
-    theirs.close()
-    try:
-        yield Load(ours)
-    finally:
-        ours.send(("stop", ()))
-        reap(process)
+    with Child(run) as child:
+        yield Load(child)
 
 
 def participant_token(chat: int) -> str:

@@ -14,17 +14,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 __all__ = [
+    "Child",
     "allow_many_files",
     "describe",
+    "hear",
     "in_fresh_process",
     "most_files",
     "new_loop",
-    "reap",
     "resident",
 ]
 
@@ -101,31 +102,74 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def in_fresh_process(call: Callable[..., T], *arguments: Any) -> T:
-    """Call a function of a module in a new interpreter, and return what it returns."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_call, args=(theirs, call, arguments)
-    )
-    process.start()
-    theirs.close()
+class Child:
+    """A function at work in a fresh interpreter, which can be asked over a pipe.
+
+    Args:
+        call: A function of a module; its first argument is the other end of the pipe.
+        arguments: The others.
+    """
+
+    def __init__(self, call: Callable[..., None], *arguments: Any) -> None:
+        self.pipe, self._theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_start, args=(call, self._theirs, *arguments)
+        )
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self._theirs.close()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self.pipe.send("stop")
+        self._process.join(30)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def ask(self, command: Any) -> Any:
+        """Send it something, and return what it answers."""
+        self.pipe.send(command)
+        return self.hear()
+
+    def hear(self) -> Any:
+        """Return what it says next.
+
+        Raises:
+            RuntimeError: It has ended.
+        """
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            raise RuntimeError("a process of the benchmarks has failed; see above") from None
+
+
+def hear(pipe: Connection) -> Any:
+    """Return what has come in from whoever started this process; "stop" if they are gone."""
     try:
-        result: T = ours.recv()
-    except EOFError:
-        raise RuntimeError(f"{call.__module__}.{call.__qualname__} failed; see above") from None
-    finally:
-        reap(process)
-    return result
+        return pipe.recv()
+    except (EOFError, OSError):
+        return "stop"
 
 
-def _call(pipe: Connection, call: Callable[..., T], arguments: tuple[Any, ...]) -> None:
+def _start(call: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
     allow_many_files()
+    call(pipe, *arguments)
+
+
+def in_fresh_process(call: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of a module in a fresh interpreter, and return what it returns."""
+    with Child(_return, call, *arguments) as child:
+        result: T = child.hear()
+        return result
+
+
+def _return(pipe: Connection, call: Callable[..., Any], *arguments: Any) -> None:
     pipe.send(call(*arguments))
-
-
-def reap(process: BaseProcess) -> None:
-    """Wait for a process that has been told to end, and end it if it doesn't."""
-    process.join(10)
-    if process.is_alive():
-        process.kill()
-        process.join()

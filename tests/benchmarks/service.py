@@ -23,7 +23,7 @@ from typing import Any
 import trustme
 
 from tests.benchmarks import script
-from tests.benchmarks.machine import allow_many_files
+from tests.benchmarks.machine import hear
 
 __all__ = ["CHATS", "HOST", "run"]
 
@@ -237,7 +237,6 @@ class Pusher:
 
 
 async def _serve(pipe: Connection) -> None:
-    allow_many_files()
     loop = asyncio.get_running_loop()
     service, ca = Service(), trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -258,26 +257,25 @@ async def _serve(pipe: Connection) -> None:
         "wss": b"wss://%s:%d" % (HOST.encode(), ports[1]),
     }
     pipe.send((*ports, ca.cert_pem.bytes()))
-    commands: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
-    loop.add_reader(pipe.fileno(), lambda: commands.put_nowait(pipe.recv()))
+    commands: asyncio.Queue[Any] = asyncio.Queue()
+    loop.add_reader(pipe.fileno(), lambda: commands.put_nowait(hear(pipe)))
     pusher = Pusher(service)
     while True:
-        command, arguments = await commands.get()
-        match command:
-            case "say":
+        match await commands.get():
+            case ("say", arguments):
                 for chat in arguments[0]:
                     service.say(chat, arguments[1])
                 pipe.send(None)
-            case "prepare":
+            case ("prepare", arguments):
                 pusher.prepare(*arguments)
                 pipe.send(None)
-            case "push":
+            case ("push", arguments):
                 await pusher.push(*arguments)
-            case "pace":
+            case ("pace", arguments):
                 await pusher.pace(*arguments)
-            case "subscribed":
+            case ("subscribed", _):
                 pipe.send(service.subscribed)
-            case "cpu":
+            case ("cpu", _):
                 pipe.send(time.process_time())
             case _:
                 return

@@ -30,7 +30,7 @@ def session(client: ParticipantClient, chat: int, options: SessionOptions) -> Ch
 
 @asynccontextmanager
 async def enter_sessions(
-    client: ParticipantClient, chats: Iterable[int], options: SessionOptions
+    client: ParticipantClient, chats: Iterable[int], options: SessionOptions, *, at_once: int = 5
 ) -> AsyncIterator[list[ChatSession]]:
     """Hold sessions, each connected and with its first item received."""
     sessions = [session(client, chat, options) for chat in chats]
@@ -40,7 +40,7 @@ async def enter_sessions(
         await one.receive(30)
 
     try:
-        await at_most(25, [partial(enter, one) for one in sessions])
+        await at_most(at_once, [partial(enter, one) for one in sessions])
         yield sessions
     finally:
         await at_most(25, [partial(one.__aexit__, None, None, None) for one in sessions])
