@@ -18,7 +18,7 @@ from tests.benchmarks.machine import allow_many_files, describe, in_fresh_proces
 from tests.benchmarks.report import table, write_json
 from tests.benchmarks.row import Missing, Row
 
-GROUPS = ("receive", "send", "memory", "idle", "connect", "latency")
+GROUPS = ("receive", "send", "idle", "connect", "latency")
 
 
 def measure(groups: Sequence[str], rounds: int) -> list[Row | Missing]:
