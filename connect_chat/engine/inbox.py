@@ -155,17 +155,6 @@ class Inbox:
             if item.id is not None:
                 self.anchor = Position(item.id, item.absolute_time)
 
-    def read_since(self, anchor: Position | None) -> list[tuple[datetime, str]]:
-        """Return time and identity of the remembered items that are not before ``anchor``."""
-        since = anchor.absolute_time if anchor else _BEGINNING
-        seen = self._seen
-        return [(time, name) for name, time in self._order if seen[name] >= 0 and time >= since]
-
-    def newest_before(self, time: datetime) -> Position | None:
-        """Return the newest of the remembered items that are before ``time``, or None."""
-        places = (place for place in self.since(0) if place.absolute_time < time)
-        return max(places, key=_place_time, default=None)
-
     def holds(self, item: Item) -> bool:
         """Whether the item, or a copy of it, waits here."""
         return identity(item) in self.waiting
@@ -280,10 +269,6 @@ class Inbox:
                     return
             else:
                 self._order.rotate(-1)
-
-
-def _place_time(place: Position) -> datetime:
-    return place.absolute_time
 
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 
 from connect_chat.engine.backoff import Backoff
@@ -28,6 +28,7 @@ from connect_chat.items import ChatEnded, Item
 
 __all__ = ["Reader"]
 
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 # Passes that bring nothing, with growing pauses, until what is lacking counts as not kept by the
 # transcript after all.
 _PASSES = 8
@@ -121,7 +122,7 @@ class Reader:
         # before this one, the earliest that evades this one, the pass, the tail.
         self._since: int | None = None
         self._floor: datetime | None = None
-        self._had: dict[str, None] = {}
+        self._had: dict[str, datetime] = {}
         self._shown: datetime | None = None
         self._evaded: Position | None = None
         self._evading: Position | None = None
@@ -234,6 +235,11 @@ class Reader:
             places += filter(None, (self._last, self._evaded, self._evading))
         return names, min(places, key=_time_of, default=None)
 
+    @property
+    def had(self) -> list[Position]:
+        """What it has had while it is behind, which the inbox may have forgotten meanwhile."""
+        return [Position(name, time) for name, time in self._had.items()]
+
     def fail(self, error: Exception) -> None:
         """Hand out what is buffered, then nothing more."""
         self.failure = self.failure or error
@@ -330,7 +336,11 @@ class Reader:
         self._shown = self._newest
         self._note_evading(item)
         missed = {place.id for place in self._inbox.since(self._since)}
-        self._had = {place.id: None for place in self._inbox.since(0) if place.id not in missed}
+        self._had = {
+            place.id: place.absolute_time
+            for place in self._inbox.since(0)
+            if place.id not in missed
+        }
 
     def _note_evading(self, item: Item) -> None:
         """Note a missed item that lies where the pass under way has been already."""
@@ -361,7 +371,7 @@ class Reader:
         else:
             missed = number >= since
         if missed:
-            self._had[name] = None
+            self._had[name] = time or _BEGINNING
             self._backoff.reset()
             self._passes = 0
             shown = self._visible(item)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, field_serializer
 from pydantic_core.core_schema import SerializationInfo
 
+from connect_chat.engine.commands import Position
 from connect_chat.engine.echo import EchoGate
 from connect_chat.engine.inbox import Inbox
 from connect_chat.engine.reader import Reader
@@ -93,23 +94,29 @@ def take_snapshot(
     """Return where a reader stands: what it has handed out counts as read, nothing else does.
 
     The anchor is the inbox's, unless something unread lies before it, or at the same time: it is
-    the last item before that then. The identities of what has
-    been read from there on are all listed: a time up to which everything counts as read would
-    take in what a gap that is still open lacks. What lies before the anchor may be read again
-    where the service does not accept its Id any more, and is covered by ``floor``, unless
-    something unread lies below that.
+    the last item before that then. The identities of what has been read from there on are all
+    listed, also where only a reader that is behind remembers them: a time up to which everything
+    counts as read would take in what a gap that is still open lacks. What lies before the anchor
+    may be read again where the service does not accept its Id any more, and is covered by
+    ``floor``, unless something unread lies below that.
     """
     unread, begins = reader.unread(echoes.waiting)
+    known = {place for place in (*inbox.since(0), *reader.had) if place.id not in unread}
     anchor, floor = inbox.anchor, inbox.floor
     if begins and anchor and begins.absolute_time <= anchor.absolute_time:
         # Of items with the same time, none tells where the others stand.
-        anchor = inbox.newest_before(begins.absolute_time)
+        before = (place for place in known if place.absolute_time < begins.absolute_time)
+        anchor = max(before, key=_time_of, default=None)
     if anchor is not None:
-        before = anchor.absolute_time - timedelta(microseconds=1)
-        floor = before if floor is None else max(floor, before)
+        just_before = anchor.absolute_time - timedelta(microseconds=1)
+        floor = just_before if floor is None else max(floor, just_before)
     if begins is not None and floor is not None:
         floor = min(floor, begins.absolute_time - timedelta(microseconds=1))
-    read = sorted((time, name) for time, name in inbox.read_since(anchor) if name not in unread)
+    read = sorted(
+        (place.absolute_time, place.id)
+        for place in known
+        if anchor is None or place.absolute_time >= anchor.absolute_time
+    )
     return Snapshot(
         participant_token=SecretStr(participant_token),
         connection_token=None if connection_token is None else SecretStr(connection_token),
@@ -125,3 +132,7 @@ def take_snapshot(
             default=None,
         ),
     )
+
+
+def _time_of(place: Position) -> datetime:
+    return place.absolute_time

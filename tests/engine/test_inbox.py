@@ -176,11 +176,14 @@ class TestNumbers:
         assert inbox.precedes(item("m6"))
         assert not inbox.precedes(item("m6", AbsoluteTime=None))
 
-    def test_what_was_read_since_an_anchor(self):
+    def test_what_is_remembered_of_an_earlier_process_comes_first(self):
         inbox = Inbox(0.0, seen=[("m0", at(0))])
         live(inbox, "m1", "typing2", "m3")
-        assert inbox.read_since(None) == [(at(0), "m0"), (at(1), "m1"), (at(3), "m3")]
-        assert inbox.read_since(Position("m1", at(1))) == [(at(1), "m1"), (at(3), "m3")]
+        assert inbox.since(0) == [
+            Position("m0", at(0)),
+            Position("m1", at(1)),
+            Position("m3", at(3)),
+        ]
 
 
 class TestMemory:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connect_chat.engine.commands import ReadTranscript
+from connect_chat.engine.commands import Position, ReadTranscript
 from connect_chat.engine.inbox import MEMORY
 from connect_chat.engine.options import SessionOptions
 from connect_chat.engine.snapshot import Snapshot
@@ -121,6 +121,21 @@ def test_what_was_not_handed_out_is_resumed_though_it_stands_where_the_anchor_do
     snapshot = chat.engine.snapshot()
     transcript = Transcript([item(name) for name in ("m1", "m5a", "m5b")])
     assert process(snapshot, transcript)[0] == ["m5a"]
+
+
+def test_what_a_reader_far_behind_has_had_is_not_repeated(monkeypatch):
+    """Also if the inbox has forgotten it since."""
+    monkeypatch.setattr("connect_chat.engine.inbox.MEMORY", 4)
+    chat = connected("m1", options=SessionOptions(reorder_window=0, relooks=(), buffer=2))
+    chat.says("A", "m50")
+    assert chat.gets() == ["m50"]
+    chat.says("A", *(f"m{number}" for number in range(6, 20)))
+    chat.engine.inbox.move_anchor(Position("m90", at(90)))
+    chat.says("A", *(f"m{number}" for number in range(91, 110)))
+    assert "m50" not in {place.id for place in chat.engine.inbox.since(0)}
+    snapshot = chat.engine.snapshot()
+    assert "m50" in dict(snapshot.seen)
+    assert not {"m6", "m19", "m109"} & dict(snapshot.seen).keys()
 
 
 def test_a_reader_far_behind_is_resumed_where_it_stood():
