@@ -16,7 +16,7 @@
     │   └── InvalidContentError           a content, its type or its length
     ├── AttachmentError                   a file could not be sent or fetched
     ├── ConfigurationError                (also ValueError) region, endpoint or options
-    ├── MissingExtraError                 (also ImportError) an optional dependency
+    │   └── MissingExtraError             (also ImportError) an optional dependency
     ├── NotConnectedError                 the chat could not be connected, or is closed
     ├── ChatEndedError                    the chat is over
     ├── ChatNotFoundError                 (also KeyError) a hub holds no such chat
@@ -272,7 +272,7 @@ class ConfigurationError(ConnectChatError, ValueError):
     """A region, an endpoint or an option is missing or contradicts another."""
 
 
-class MissingExtraError(ConnectChatError, ImportError):
+class MissingExtraError(ConfigurationError, ImportError):
     """An optional part was used without the extra that brings its dependencies."""
 
     def __init__(self, feature: str, extra: str) -> None:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Literal, get_args
 from urllib.parse import quote
-from uuid import uuid4
 
 from connect_chat.errors import InvalidContentError, InvalidRequestError
 from connect_chat.items import EVENT_PREFIX, INTERACTIVE_RESPONSE_CONTENT_TYPE
@@ -384,7 +384,7 @@ def _connection(value: object) -> str:
 
 def _client_token(value: str | None, *, least: int = 0) -> str:
     """Return the caller's token, or a new one for what is a new intent then."""
-    return str(uuid4()) if value is None else _text("client_token", value, least, 500)
+    return token_hex(16) if value is None else _text("client_token", value, least, 500)
 
 
 def _number(field: str, value: object, least: int, most: int | None) -> int:

@@ -18,9 +18,9 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
+    GetCoreSchemaHandler,
 )
+from pydantic_core import core_schema
 
 from connect_chat._shape import Shape
 from connect_chat.items import Item, parse_item
@@ -53,15 +53,16 @@ __all__ = [
 ]
 
 
-def _none_if_malformed(value: object, validate: ValidatorFunctionWrapHandler) -> datetime | None:
-    """Return None for a time that cannot be read: it must not cost the token or URL beside it."""
-    try:
-        return validate(value)  # type: ignore[no-any-return]
-    except ValueError:
-        return None
+class _NoneIfMalformed:
+    """A time that cannot be read is none: it must not cost the token or URL beside it."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
 
 
-Time = Annotated[AwareDatetime | None, WrapValidator(_none_if_malformed)]
+Time = Annotated[AwareDatetime | None, _NoneIfMalformed()]
 
 
 class Response(Shape):

@@ -109,6 +109,7 @@ def test_errors_that_are_also_pythons_own():
     assert issubclass(InvalidRequestError, ValueError)
     assert issubclass(ConfigurationError, ValueError)
     assert issubclass(MissingExtraError, ImportError)
+    assert issubclass(MissingExtraError, ConfigurationError)
 
 
 def test_a_refusal_names_field_limit_and_size():

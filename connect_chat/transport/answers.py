@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import httpx
 from pydantic_core import from_json
 
 from connect_chat.engine.retry import Failure
@@ -21,6 +21,7 @@ from connect_chat.errors import (
 )
 from connect_chat.requests import Request
 from connect_chat.shapes import Response, http_date
+from connect_chat.transport.exchange import Answer
 
 __all__ = ["Failed", "read_answer", "redact"]
 
@@ -47,20 +48,17 @@ class Failed:
     retry_after: float | None = None
 
 
-def read_answer(
-    request: Request, kind: type[R], *, status: int, headers: httpx.Headers, body: bytes
-) -> R | Failed:
+def read_answer(request: Request, kind: type[R], answer: Answer) -> R | Failed:
     """Return the result that an answer carries, or how it failed.
 
     Args:
         request: What was asked.
         kind: The type of its result.
-        status: The HTTP status.
-        headers: The answer's headers.
-        body: The answer's body, whatever it is.
+        answer: What came; its body may be anything.
     """
+    status, headers = answer.status, answer.headers
     request_id = headers.get("x-amzn-requestid")
-    decoded = _decode(body)
+    decoded = _decode(answer.body)
     if not 200 <= status < 300:
         return _read_error(request, status, headers, decoded or {}, request_id)
     if decoded is not None:
@@ -95,7 +93,7 @@ def _decode(body: bytes) -> dict[str, Any] | None:
 def _read_error(
     request: Request,
     status: int,
-    headers: httpx.Headers,
+    headers: Mapping[str, str],
     body: dict[str, Any],
     request_id: str | None,
 ) -> Failed:
@@ -137,7 +135,7 @@ def _code(value: str | None) -> str | None:
     return name if name.isidentifier() and len(name) <= _CODE_LIMIT else None
 
 
-def _retry_after(headers: httpx.Headers) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return a ``Retry-After``, given in seconds or as a date, in seconds from now."""
     value = headers.get("retry-after")
     if value is None:

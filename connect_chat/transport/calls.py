@@ -19,7 +19,7 @@ from connect_chat.requests import Request
 from connect_chat.shapes import Response
 from connect_chat.transport.answers import Failed
 from connect_chat.transport.http import Http
-from connect_chat.transport.pacer import RateLimiter
+from connect_chat.transport.pacer import Pacer, RateLimiter
 
 __all__ = ["Bounds", "Caller", "ClientStats"]
 
@@ -78,6 +78,8 @@ class Caller:
     def __init__(self, http: Http, limiter: RateLimiter, *, max_attempts: int) -> None:
         self._http = http
         self._limiter = limiter
+        # Our own limiter is asked first whether there is anything to wait for: mostly not.
+        self._admit = limiter.admit if isinstance(limiter, Pacer) else _never
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
         self._closed = False
@@ -127,7 +129,9 @@ class Caller:
         try:
             async with asyncio.timeout_at(None if deadline is None else until) as scope:
                 while True:
-                    if not await self._turn(request, priority, bounds, until):
+                    if not (
+                        self._admit(operation) or await self._turn(request, priority, bounds, until)
+                    ):
                         break
                     self._check_open()
                     self._attempts[operation] += 1
@@ -205,6 +209,10 @@ class Caller:
                 delay,
             )
         return delay
+
+
+def _never(operation: str) -> bool:
+    return False
 
 
 def _overdue(operation: str, deadline: float | None, *, sent: bool) -> ServiceUnreachableError:

@@ -79,13 +79,17 @@ class Pacer:
         """See `RateLimiter`."""
         return self._limiter.waiting
 
+    def admit(self, operation: str) -> bool:
+        """Return whether a call may go at once, as if it had waited for its `turn`."""
+        return self._limiter.admit(operation, asyncio.get_running_loop().time())
+
     async def turn(
         self, operation: str, *, priority: Priority, key: str, deadline: float | None
     ) -> None:
         """See `RateLimiter`. At once, without a trip to the loop, if the call may go now."""
-        loop = asyncio.get_running_loop()
-        if self._limiter.admit(operation, loop.time()):
+        if self.admit(operation):
             return
+        loop = asyncio.get_running_loop()
         ticket = Ticket(operation, priority, key, math.inf if deadline is None else deadline)
         self._limiter.enqueue(ticket)
         self._turns[ticket] = turn = loop.create_future()

@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 
-from connect_chat.errors import ConfigurationError
-from connect_chat.transport.proxies import proxy_for
+from connect_chat.transport.route import route_to
 
 __all__ = ["open_pool"]
 
@@ -81,20 +80,7 @@ def open_pool(
     Raises:
         ConfigurationError: The environment's proxy is malformed or of an unknown kind.
     """
-    proxy_url = proxy_for(url)
-    if url.scheme == "https" or (proxy_url and proxy_url.scheme == "https"):
-        context = ssl_context()
-    else:
-        # Not going to be used; a context that trusts nobody costs nothing to make.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    proxy = None
-    if proxy_url is not None:
-        try:
-            proxy = httpx.Proxy(
-                proxy_url, ssl_context=context if proxy_url.scheme == "https" else None
-            )
-        except ValueError:
-            raise ConfigurationError(
-                f"the proxy's scheme, {proxy_url.scheme}, is none of http, https and socks5"
-            ) from None
-    return _Pool(verify=context, limits=limits, proxy=proxy, retries=0)
+    route = route_to(url, ssl_context)
+    # Where TLS is not going to be used, a context that trusts nobody costs nothing to make.
+    context = route.ssl_context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return _Pool(verify=context, limits=limits, proxy=route.proxy, retries=0)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import ssl
+import struct
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -26,12 +29,18 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer; ``status`` None hangs up instead, after ``body`` has been sent as it is."""
+    """What to answer; ``status`` None hangs up instead, after ``body`` has been sent as it is.
+
+    It is held back until ``hold`` is set, and its last byte until ``rest`` is. To hang up may be to
+    ``reset`` the connection.
+    """
 
     status: int | None = 200
     body: bytes | dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     hold: asyncio.Event | None = None
+    rest: asyncio.Event | None = None
+    reset: bool = False
 
     def spell(self) -> bytes:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -46,6 +55,10 @@ LOST = Reply(status=None, body=b"")
 """The request is read, and the connection closed without a word."""
 
 
+RESET = Reply(status=None, body=b"", reset=True)
+"""The request is read, and the connection is reset."""
+
+
 class Loopback:
     """Answers requests with ``replies`` in turn, the last one for ever; keeps what it got."""
 
@@ -55,7 +68,26 @@ class Loopback:
         self.received: list[Received] = []
         self.connections = 0
         self.arrived = asyncio.Event()
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._handlers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._handlers)
+
+    def say(self, data: bytes, *, to: int | None = None) -> None:
+        """Send something down the oldest but so many connections unasked, or all; and close it."""
+        writers = list(self._handlers.values())
+        for writer in writers if to is None else writers[to : to + 1]:
+            writer.write(data)
+            writer.close()
+
+    def shut(self) -> None:
+        """End every connection, before anybody else on this event loop can do something."""
+        for writer in self._handlers.values():
+            # A socket of our own for the same connection: loops don't lend theirs for this.
+            with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as copy:
+                copy.shutdown(socket.SHUT_WR)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -78,7 +110,7 @@ class Loopback:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._handlers.add(task)
+        self._handlers[task] = writer
         self.connections += 1
         try:
             while received := await self._read(reader):
@@ -87,8 +119,18 @@ class Loopback:
                 reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
                 if reply.hold is not None:
                     await reply.hold.wait()
-                writer.write(reply.spell())
+                spelled = reply.spell()
+                if reply.rest is not None:
+                    writer.write(spelled[:-1])
+                    await reply.rest.wait()
+                    spelled = spelled[-1:]
+                writer.write(spelled)
                 await writer.drain()
+                if reply.reset:
+                    linger = struct.pack("ii", 1, 0)
+                    writer.get_extra_info("socket").setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, linger
+                    )
                 if reply.status is None:
                     break
         except asyncio.CancelledError:
@@ -96,7 +138,7 @@ class Loopback:
         except ConnectionError:
             pass
         finally:
-            self._handlers.discard(task)
+            del self._handlers[task]
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader) -> Received | None:

@@ -82,11 +82,11 @@ def everything_logged(caplog):
 
 
 @pytest.mark.parametrize("name", _ANSWERS)
-async def test_results_and_logs(name, everything_logged):
+async def test_results_and_logs(client_over, name, everything_logged):
     """The secret is in the result, and in nothing that one prints."""
     async with (
         Loopback(Reply(body=_ANSWERS[name])) as service,
-        ParticipantClient(endpoint_url=service.url) as client,
+        client_over(endpoint_url=service.url) as client,
     ):
         result = await call(client, name)
         assert SENTINEL not in f"{result!r}{result!s}{client!r}{client.stats!r}"
@@ -108,14 +108,14 @@ async def test_results_and_logs(name, everything_logged):
     ],
     ids=["400", "403", "500", "not JSON", "not HTTP", "bad header", "lost"],
 )
-async def test_errors_and_logs(name, reply, everything_logged):
+async def test_errors_and_logs(client_over, name, reply, everything_logged):
     """Nor is it in an error, its whole traceback, its attributes or our logs of its retries.
 
     httpcore's own DEBUG log quotes an answer that is not HTTP; that is not ours to mend.
     """
     async with (
         Loopback(reply) as service,
-        ParticipantClient(endpoint_url=service.url) as client,
+        client_over(endpoint_url=service.url) as client,
     ):
         with pytest.raises(ConnectChatError) as caught:
             await call(client, name)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import httpx
@@ -139,13 +139,18 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    *, ca: trustme.CA | None = None, clock: Callable[[], float] = time.time, **settings: Any
+    *,
+    ca: trustme.CA | None = None,
+    clock: Callable[[], float] = time.time,
+    http: Literal["aiohttp"] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
     """Run an emulator behind a proxy, and start a chat.
 
     Args:
         ca: Who signs the emulator's certificate and is trusted by the client; None for no TLS.
         clock: The emulator's clock.
+        http: What the client makes its calls with.
         **settings: The emulator's settings.
     """
     with _certificate(ca) as pem:
@@ -155,7 +160,7 @@ async def running(
             ) as emulator,
             Proxy(emulator.url) as proxy,
             ParticipantClient(
-                endpoint_url=proxy.url, quota=None, ssl_context=trusting(ca)
+                endpoint_url=proxy.url, quota=None, ssl_context=trusting(ca), http=http
             ) as client,
         ):
             chat = await emulator.start_chat(display_name="Ana")

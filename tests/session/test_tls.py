@@ -19,9 +19,10 @@ def ca() -> trustme.CA:
     return trustme.CA()
 
 
-async def test_a_chat_over_tls(ca):
+@pytest.mark.parametrize("http", [None, "aiohttp"])
+async def test_a_chat_over_tls(ca, http):
     """Calls and websockets are encrypted and verified, and cuts are outlasted."""
-    async with running(ca=ca) as rig, rig.session() as chat:
+    async with running(ca=ca, http=http) as rig, rig.session() as chat:
         assert rig.emulator.url.startswith("https:")
         agent = await rig.agent()
 
