@@ -11,7 +11,8 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients simulate simulate-fleet lint types coverage format clean
+.PHONY: help demo test test-clients simulate simulate-fleet bench bench-check lint types coverage \
+	format clean
 
 help: ## Say what each target does
 	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
@@ -52,6 +53,26 @@ simulate: $(READY) ## Run SEEDS chats against a model of the service and the net
 simulate-fleet: $(READY) ## Have 5,000 chats reconnect and 20,000 rotate for a day, against a quota
 	$(BIN)/python -m tests.simulation.fleet
 
+BENCH_VENV := $(VENV)-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH := $(BENCH_VENV)/bin/python -m tests.benchmarks
+BENCH_JSON ?= bench.json
+
+$(BENCH_READY): pyproject.toml
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo \
+		"connect-chat needs Python 3.11 or later; say where: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+bench: $(BENCH_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Measure speed and memory against references, into BENCH_JSON
+	$(BENCH) --rounds 3 --json $(BENCH_JSON)
+
+bench-check: $(BENCH_READY) ## See that the benchmarks see a slowed build as slower
+	$(BENCH) --only receive,send --rounds 1 --json $(BENCH_VENV)/as-it-is.json
+	$(BENCH) --only receive,send --rounds 1 --slowed --json $(BENCH_VENV)/slowed.json
+	! $(BENCH) compare $(BENCH_VENV)/as-it-is.json $(BENCH_VENV)/slowed.json
+
 lint: $(READY) ## Check style, and that imports point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -68,5 +89,5 @@ format: $(READY) ## Put the code in order
 	$(BIN)/ruff format .
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-* $(CHATJS)/node_modules build dist htmlcov .coverage* .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* $(CHATJS)/node_modules bench.json build dist htmlcov .coverage* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -74,9 +74,13 @@ class Load:
         self._ask("prepare", chats, count)
         return lambda: self._child.pipe.send(("push", (count,)))
 
-    def pace(self, chats: Sequence[int], count: int, rate: float) -> None:
-        """Have ``count`` messages pushed, ``rate`` a second, to the chats in turn; don't wait."""
-        self._child.pipe.send(("pace", (chats, count, rate)))
+    def pace(self, chats: Sequence[int], count: int, rate: float, *, stamped: bool = False) -> None:
+        """Have ``count`` items pushed, ``rate`` a second, to the chats in turn; don't wait.
+
+        If they are stamped, each is a message whose text is when it was sent, in nanoseconds of
+        ``time.perf_counter_ns``.
+        """
+        self._child.pipe.send(("pace", (chats, count, rate, stamped)))
 
     @property
     def subscribed(self) -> int:

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tests.benchmarks import slowed
+
 __all__ = [
     "Child",
     "allow_many_files",
@@ -161,6 +163,8 @@ def hear(pipe: Connection) -> Any:
 
 def _start(call: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
     allow_many_files()
+    if slowed.wanted():
+        slowed.slow_down()
     call(pipe, *arguments)
 
 

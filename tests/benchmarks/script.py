@@ -18,7 +18,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PERIOD", "frame", "frames", "item", "number_at", "number_of", "page", "stamped"]
+__all__ = [
+    "KEPT",
+    "PERIOD",
+    "frame",
+    "frames",
+    "identity",
+    "item",
+    "number_at",
+    "number_of",
+    "page",
+    "stamped",
+]
 
 _SAMPLES = Path(__file__).parent.parent / "samples" / "frames.jsonl"
 _FIRST = "participant joined"
@@ -47,8 +58,11 @@ _MIX = (
 PERIOD = len(_MIX)
 """After so many items the kinds repeat. The last of them is a message."""
 
+KEPT = PERIOD - 5
+"""So many of those the transcript keeps."""
+
 _NOT_KEPT = frozenset({"typing", "read receipt", "delivered receipt"})
-_KEPT = tuple(name not in _NOT_KEPT for name in _MIX)
+_IS_KEPT = tuple(name not in _NOT_KEPT for name in _MIX)
 _BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 _STEP = timedelta(milliseconds=100)
 
@@ -94,8 +108,13 @@ def _facts(chat: int, number: int) -> dict[bytes, bytes]:
     time = (_BEGAN + number * _STEP).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     return {
         b"time": time.encode() + b"Z",
-        b"id": b"%08x-0000-4000-8000-%012x" % (number, chat),
+        b"id": identity(chat, number).encode(),
     }
+
+
+def identity(chat: int, number: int) -> str:
+    """Return an item's Id."""
+    return f"{number:08x}-0000-4000-8000-{chat:012x}"
 
 
 def item(chat: int, number: int) -> bytes:
@@ -169,7 +188,7 @@ def page(chat: int, said: int, query: dict[str, Any]) -> bytes:
         at = 0 if forward else said - 1
     found: list[bytes] = []
     while 0 <= at < said and len(found) < most:
-        if at == 0 or _KEPT[at % PERIOD]:
+        if at == 0 or _IS_KEPT[at % PERIOD]:
             found.append(item(chat, at))
         at += 1 if forward else -1
     if forward != (query.get("SortOrder", "DESCENDING") == "ASCENDING"):

@@ -219,10 +219,11 @@ class Pusher:
         for chat, block in prepared:
             await self._service.sockets[chat].push(block)
 
-    async def pace(self, chats: Sequence[int], count: int, rate: float) -> None:
-        """Send ``count`` messages, ``rate`` a second, to the chats in turn.
+    async def pace(self, chats: Sequence[int], count: int, rate: float, *, stamped: bool) -> None:
+        """Send ``count`` items, ``rate`` a second, to the chats in turn, each in its own write.
 
-        The text of each is the moment at which it is sent, by the clock that all processes share.
+        If they are stamped, all are messages, and the text of each is the moment at which it is
+        sent, by the clock that all processes share.
         """
         began = time.perf_counter()
         for number in range(count):
@@ -231,9 +232,11 @@ class Pusher:
                 await asyncio.sleep(ahead)
             chat = chats[number % len(chats)]
             place = self._service.say(chat, 1)
-            # Put together first, so that the stamp is taken as late as can be.
-            socket = self._service.sockets[chat]
-            socket.transport.write(script.stamped(chat, place, time.perf_counter_ns()))
+            transport = self._service.sockets[chat].transport
+            if stamped:
+                transport.write(script.stamped(chat, place, time.perf_counter_ns()))
+            else:
+                transport.write(script.frame(chat, place))
 
 
 async def _serve(pipe: Connection) -> None:
@@ -272,7 +275,8 @@ async def _serve(pipe: Connection) -> None:
             case ("push", arguments):
                 await pusher.push(*arguments)
             case ("pace", arguments):
-                await pusher.pace(*arguments)
+                chats, count, rate, stamped = arguments
+                await pusher.pace(chats, count, rate, stamped=stamped)
             case ("subscribed", _):
                 pipe.send(service.subscribed)
             case ("cpu", _):

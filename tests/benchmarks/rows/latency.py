@@ -51,7 +51,7 @@ async def _quiet(process: Load, rounds: int) -> list[Row]:
 
         async def window() -> list[Delay]:
             receiving = [kind.receive(count) for kind in kinds]
-            process.pace(chats, count * len(kinds), rate * len(kinds))
+            process.pace(chats, count * len(kinds), rate * len(kinds), stamped=True)
             return await asyncio.gather(*receiving)
 
         (windows,) = await in_turn(rounds, window)
@@ -65,7 +65,7 @@ async def _busy(process: Load, rounds: int) -> list[Row]:
 
         async def window(kind: _Kind) -> Delay:
             receiving = asyncio.ensure_future(kind.receive(count // len(kind.chats)))
-            process.pace(kind.chats, count, rate)
+            process.pace(kind.chats, count, rate, stamped=True)
             return await receiving
 
         measured = await in_turn(rounds, *(partial(window, kind) for kind in kinds))

@@ -18,7 +18,7 @@ from tests.benchmarks.rounds import in_turn
 from tests.benchmarks.row import Missing, Row
 from tests.benchmarks.sessions import client_at, enter_sessions
 
-__all__ = ["measure"]
+__all__ = ["AT_ONCE", "Cost", "measure", "receive_in_sessions"]
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _CHATS = 40
 # Fewer than a reader's buffer holds: with the default options a burst is let out all at once.
 _EACH = 500
 # The later looks at the transcript, up to 10 s after the first, would fall into the measurement.
-_AT_ONCE = SessionOptions(reorder_window=0, relooks=())
+AT_ONCE = SessionOptions(reorder_window=0, relooks=())
 _DEFAULT = SessionOptions(relooks=())
 
 
@@ -49,9 +49,9 @@ async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
     async with client_at(process.address) as client:
         one, bare_one, many, bare_many = await in_turn(
             rounds,
-            partial(_sessions, process, client, 1, _ITEMS, _AT_ONCE),
+            partial(receive_in_sessions, process, client, 1, _ITEMS, AT_ONCE),
             partial(_bare, process, 1, _ITEMS),
-            partial(_sessions, process, client, _CHATS, _EACH, _DEFAULT),
+            partial(receive_in_sessions, process, client, _CHATS, _EACH, _DEFAULT),
             partial(_bare, process, _CHATS, _EACH),
         )
     return [
@@ -88,9 +88,10 @@ async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
     ]
 
 
-async def _sessions(
+async def receive_in_sessions(
     process: Load, client: ParticipantClient, count: int, each: int, options: SessionOptions
 ) -> Cost:
+    """Have so many sessions receive so many items each, all at once; return what one cost."""
     chats = process.new_chats(count)
     async with enter_sessions(client, chats, options) as sessions:
         return await _timed(process, chats, each, sessions, _iterate)
