@@ -65,7 +65,7 @@ $(BENCH_READY): pyproject.toml
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-bench: $(BENCH_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Measure speed and memory against references, into BENCH_JSON
+bench: $(BENCH_READY) ## Measure speed and memory against references, into BENCH_JSON
 	$(BENCH) --rounds 3 --json $(BENCH_JSON)
 
 bench-check: $(BENCH_READY) ## See that the benchmarks see a slowed build as slower

@@ -1,4 +1,4 @@
-"""Receiving: iterating over a session, against a bare loop over the same frames, and ChatJS."""
+"""Receiving: iterating over a session, against a bare loop over the same frames"""
 
 from __future__ import annotations
 
