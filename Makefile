@@ -18,12 +18,17 @@ help: ## Say what each target does
 	@echo "make TARGET [PYTHON=python3.13 VENV=.venv-3.13]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml
+# Makes the virtual environment $(1), with the extra $(2).
+define set_up
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo \
 		"connect-chat needs Python 3.11 or later; say where: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(2)]'
 	@touch $@
+endef
+
+$(READY): pyproject.toml
+	$(call set_up,$(VENV),dev)
 
 demo: $(READY) ## Hold one chat on the embedded emulator, through a rotation and a lost socket
 	@$(BIN)/connect-chat demo
@@ -59,11 +64,7 @@ BENCH := $(BENCH_VENV)/bin/python -m tests.benchmarks
 BENCH_JSON ?= bench.json
 
 $(BENCH_READY): pyproject.toml
-	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { echo \
-		"connect-chat needs Python 3.11 or later; say where: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
-	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	@touch $@
+	$(call set_up,$(BENCH_VENV),bench)
 
 bench: $(BENCH_READY) ## Measure speed and memory against references, into BENCH_JSON
 	$(BENCH) --rounds 3 --json $(BENCH_JSON)

@@ -1,4 +1,4 @@
-"""Receiving: iterating over a session, against a bare loop over the same frames"""
+"""Receiving: iterating over a session, against a bare loop over the same frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _BARE = "websockets recv, from_json twice"
 _ITEMS = 20_000
 _CHATS = 40
-# Fewer than a reader's buffer holds: with the default options a burst is let out all at once.
+# Fewer than a reader's buffer holds, so that none falls behind however the burst comes in.
 _EACH = 500
 # The later looks at the transcript, up to 10 s after the first, would fall into the measurement.
 AT_ONCE = SessionOptions(reorder_window=0, relooks=())
