@@ -2,7 +2,8 @@
 
 The next call begins when the one before it has its answer, so that a repetition can never
 overtake. Calls need a connection token but no websocket. A token that has expired is renewed by
-the session and the call repeated, once, with the same ClientToken.
+the session and the call repeated, once, with the same ClientToken. If that is in vain, it was not
+the token: until another call succeeds, or for a while, none is renewed for those that follow.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from datetime import datetime
 from connect_chat.engine.commands import CallService, Command, Outgoing
 
 __all__ = ["CallResult", "Outbox"]
+
+
+# A queue of calls that are not allowed must not become a storm of renewals.
+_IN_VAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Outbox:
         self._token = token
         self._waiting: OrderedDict[int, Outgoing] = OrderedDict()
         self._repeated = False
+        self._in_vain_until = float("-inf")
 
     @property
     def said(self) -> Outgoing | None:
@@ -68,9 +74,11 @@ class Outbox:
             self._repeated = False
             self._emit(CallService(self.current, token, self._waiting[self.current]))
 
-    def pause(self) -> bool:
-        """Wait for a newer token to repeat the call under way. False if it was repeated before."""
+    def pause(self, now: float) -> bool:
+        """Wait for a newer token to repeat the call under way. False if that is of no use."""
         if self._repeated:
+            self._in_vain_until = now + _IN_VAIN
+        if now < self._in_vain_until:
             return False
         self._repeated = self.paused = True
         return True
@@ -90,6 +98,8 @@ class Outbox:
         del self._waiting[self.current]
         self.current = None
         self.paused = False
+        if result.error is None:
+            self._in_vain_until = float("-inf")
         self.results.append(result)
         self.pump()
 

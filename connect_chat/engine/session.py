@@ -601,7 +601,7 @@ class SessionEngine:
         """Note that a call failed: repeat it with a newer token, or tell the caller."""
         if call != self.outbox.current:
             return
-        if _denied(error) and self.state not in _OVER and self.outbox.pause():
+        if _denied(error) and self.state not in _OVER and self.outbox.pause(now):
             self._renew()
             return
         if _denied(error) and self.state is SessionState.ENDED:

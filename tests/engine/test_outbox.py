@@ -63,22 +63,39 @@ def test_a_call_is_repeated_once_with_a_newer_token_and_the_same_client_token():
     rig = Rig("a", "b")
     first = rig.emitted[0].outgoing
     rig.calls()
-    assert rig.outbox.pause()
+    assert rig.outbox.pause(0.0)
     assert rig.outbox.paused
     rig.token = "token 2"
     rig.outbox.resume()
     assert [one.outgoing for one in rig.emitted] == [first]
     assert rig.calls() == [("a", "token 2")]
     assert not rig.outbox.paused
-    assert not rig.outbox.pause()
+    assert not rig.outbox.pause(0.0)
 
 
 def test_each_call_may_be_repeated():
     rig = Rig("a", "b")
-    assert rig.outbox.pause()
+    assert rig.outbox.pause(0.0)
     rig.outbox.resume()
     rig.outbox.finish(CallResult(1))
-    assert rig.outbox.pause()
+    assert rig.outbox.pause(0.0)
+
+
+def test_after_a_repetition_in_vain_none_is_tried_for_a_while():
+    """It was not the token; a call that succeeds with it tells that it may be the next time."""
+    rig = Rig("a", "b", "c", "d")
+    rig.outbox.pause(0.0)
+    rig.outbox.resume()
+    assert not rig.outbox.pause(1.0)
+    rig.outbox.finish(CallResult(1, error=ValueError()))
+    assert not rig.outbox.pause(60.9)
+    assert not rig.outbox.paused
+    assert rig.outbox.pause(61.0)
+    rig.outbox.resume()
+    assert not rig.outbox.pause(62.0)
+    rig.outbox.finish(CallResult(2, error=ValueError()))
+    rig.outbox.finish(CallResult(3, "id of c"))
+    assert rig.outbox.pause(63.0)
 
 
 def test_a_newer_token_repeats_nothing_that_was_not_refused():
@@ -124,7 +141,7 @@ def test_all_fail_but_the_one_that_may_still_succeed():
 
 def test_one_that_waits_for_a_token_cannot_succeed_any_more():
     rig = Rig("a", "b")
-    rig.outbox.pause()
+    rig.outbox.pause(0.0)
     rig.outbox.fail_all(ValueError(), but_current=True)
     assert [result.call for result in rig.outbox.results] == [1, 2]
     assert (rig.outbox.current, rig.outbox.paused) == (None, False)

@@ -645,6 +645,17 @@ class TestSending:
         assert chat.call_fails(DENIED) == []
         assert chat.results()[0].error is DENIED
 
+    def test_a_queue_of_calls_that_are_not_allowed_costs_one_renewal(self):
+        chat = connected()
+        for content in ("one", "two", "three"):
+            chat.send(content)
+        chat.call_fails(DENIED)
+        chat.renewed()
+        assert chat.call_fails(DENIED) == ["call SendMessage two with token new"]
+        assert chat.call_fails(DENIED) == ["call SendMessage three with token new"]
+        assert chat.call_fails(DENIED) == []
+        assert [result.error for result in chat.results()] == [DENIED] * 3
+
     def test_a_renewal_that_fails_is_repeated(self):
         chat = connected()
         chat.send("one")
