@@ -144,7 +144,10 @@ class Links:
     def granted(self, request: int, grant: Grant, issued_at: float, now: float) -> None:
         """Take a connection that was asked for and came at ``issued_at``, and open its socket."""
         link = self.coming
-        if link is None or link.id != request or grant.url is None:
+        if link is None or link.id != request:
+            return
+        if grant.url is None:
+            self._failed(link, "no URL was given", now)
             return
         link.granted(grant.url, issued_at + connection_lifetime(grant), issued_at)
         self._open(link, now)

@@ -205,6 +205,12 @@ class TestConnecting:
         rig.links.refused(7, BROKEN, 0.0)
         assert rig.links.awaits(1)
 
+    def test_a_connection_without_a_url_is_asked_for_again(self):
+        rig = Rig()
+        rig.start()
+        rig.links.granted(1, grant("t", url=None), 0.0, 0.0)
+        assert rig.wake(0.25) == [(0.25, "ask 2 connect")]
+
     def test_a_socket_that_is_not_reached_is_tried_again_with_its_url(self):
         rig = Rig()
         rig.start()
