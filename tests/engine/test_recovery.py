@@ -496,6 +496,16 @@ class TestFinal:
         rig.recovery.page_denied(0.0)
         assert rig.got() == ["m5", "m6"]
 
+    def test_of_all_that_was_found_so_much_is_kept_and_no_more(self):
+        rig = Rig()
+        for first in (5000, 4000, 3000):
+            rig.begin(Look.AUDIT)
+            rig.page(*(f"m{first + second}" for second in range(600)), more="token")
+            rig.recovery.page_failed(None, 0.0)
+        rig.begin(Look.FINAL)
+        rig.recovery.page_denied(0.0)
+        assert len(rig.got()) == 1000
+
     def test_what_was_found_twice_or_came_otherwise_goes_out_once(self):
         rig = Rig()
         for _ in range(2):
