@@ -66,7 +66,7 @@ BENCH_JSON ?= bench.json
 $(BENCH_READY): pyproject.toml
 	$(call set_up,$(BENCH_VENV),bench)
 
-bench: $(BENCH_READY) ## Measure speed and memory against references, into BENCH_JSON
+bench: $(BENCH_READY) $(if $(shell command -v npm),$(CHATJS_READY)) ## Measure speed and memory against references, into BENCH_JSON
 	$(BENCH) --rounds 3 --json $(BENCH_JSON)
 
 bench-check: $(BENCH_READY) ## See that the benchmarks see a slowed build as slower

@@ -25,6 +25,7 @@ from tests.benchmarks.row import Missing, Row
 
 GROUPS = {
     "receive": "receive.measure",
+    "chatjs": "chatjs.measure",
     "send": "send.measure",
     "memory": "memory.measure",
     "memory-tls": "memory.measure_tls",

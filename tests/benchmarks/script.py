@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "CONTACT",
     "KEPT",
     "PERIOD",
     "frame",
@@ -30,6 +31,9 @@ __all__ = [
     "page",
     "stamped",
 ]
+
+CONTACT = "7d007f43-a0cc-4efb-abc9-628fc216e6d5"
+"""The contact that the samples' items belong to."""
 
 _SAMPLES = Path(__file__).parent.parent / "samples" / "frames.jsonl"
 _FIRST = "participant joined"
