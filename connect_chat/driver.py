@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -389,11 +389,15 @@ class Driver:
             return
         self._sockets[link] = socket
         self.tell(partial(self.engine.socket_opened, link))
-        socket.attach(partial(self._frame, link), partial(self._socket_closed, link))
+        socket.attach(partial(self._texts, link), partial(self._socket_closed, link))
 
-    def _frame(self, link: int, text: str) -> None:
+    def _texts(self, link: int, texts: Sequence[bytes]) -> None:
+        engine, now = self.engine, self._loop.time()
         try:
-            self.engine.frame_received(link, text, self._loop.time())
+            for text in texts:
+                engine.frame_received(link, text, now)
+                if engine.commands:
+                    self._carry_out()
             self._carry_out()
         except Exception as error:  # noqa: BLE001 - a defect of ours, as in _done
             self.tell(partial(self.engine.crash, error))

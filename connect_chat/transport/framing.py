@@ -28,34 +28,40 @@ class FrameCutter:
     def __init__(self) -> None:
         self._rest = b""
 
-    def cut(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Yield what bytes complete: a text and True, or another frame as it came and False.
+    def cut(self, data: bytes, texts: list[bytes]) -> Iterator[bytes]:
+        """Add the texts that bytes complete to ``texts``, and yield every other frame as it came.
 
         A frame that no server may send is yielded as far as it has come, with all that follows.
 
         Args:
             data: What comes after the bytes of earlier calls, which have been iterated to the end.
+            texts: Has, whenever a frame is yielded, all texts that came before it.
         """
         if self._rest:
             data = self._rest + data
         start, end = 0, len(data)
-        while end - start >= 2:
-            length, body = data[start + 1], start + 2
-            if length == 126 or length == 127:
-                body += 2 if length == 126 else 8
+        while (body := start + 2) <= end:
+            length = data[start + 1]
+            if length == 126:
+                body += 2
+                if body > end:
+                    break
+                length = data[start + 2] << 8 | data[start + 3]
+            elif length == 127:
+                body += 8
                 if body > end:
                     break
                 length = int.from_bytes(data[start + 2 : body])
             if length > MOST or data[start + 1] & _MASKED:
-                yield data[start:], False
+                yield data[start:]
                 start = end
                 break
             stop = body + length
             if stop > end:
                 break
             if data[start] == _TEXT:
-                yield data[body:stop], True
+                texts.append(data[body:stop])
             else:
-                yield data[start:stop], False
+                yield data[start:stop]
             start = stop
         self._rest = data[start:]

@@ -2,8 +2,8 @@
 
 The ``websockets`` library makes the handshake, proxies included, and knows the framing. Its
 connection ends with the handshake: what that keeps of it, and for its readers, pings and logs,
-would be most of what an idle websocket holds in memory. A `Socket` takes its place, and hands a
-frame over in the call in which its bytes arrive, without a task, a future or a switch in between.
+would be most of what an idle websocket holds in memory. A `Socket` takes its place, and hands
+frames over in the call in which their bytes arrive, without a task, a future or a switch between.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,8 +28,6 @@ from connect_chat.transport.tls import why_distrusted
 from connect_chat.transport.tls_stream import TlsStream
 
 __all__ = ["OpenFailed", "Socket", "open_socket"]
-
-BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _CLOSE_TIMEOUT = 1.0
 # Compression would cost each connection more memory than all the rest of a chat.
@@ -63,29 +61,36 @@ class Socket(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_abort", "_early", "_frames", "_on_close", "_on_text", "_pieces", "_transport",
+        "_abort", "_early", "_frames", "_on_close", "_on_texts", "_pieces", "_transport",
         "_websocket", "lost",
     )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._websocket = Protocol(Side.CLIENT, logger=_logger)
-        self._on_text: Callable[[str], None] | None = None
+        self._on_texts: Callable[[Sequence[bytes]], None] | None = None
         self._on_close: Callable[[int | None], None] | None = None
-        self._early: list[BytesLike] | None = []
+        self._early: list[bytes] | None = []
         self._frames = FrameCutter()
         self._pieces: bytearray | None = None
         self._abort: asyncio.TimerHandle | None = None
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def attach(
-        self, on_text: Callable[[str], None], on_close: Callable[[int | None], None]
+        self,
+        on_texts: Callable[[Sequence[bytes]], None],
+        on_close: Callable[[int | None], None],
     ) -> None:
-        """Have texts and the close code (None without one) handed over from now on."""
-        self._on_text, self._on_close = on_text, on_close
+        """Have what comes handed over from now on.
+
+        Args:
+            on_texts: Called with texts that have come at once, one or more, as UTF-8.
+            on_close: Called with the close code, or None without one.
+        """
+        self._on_texts, self._on_close = on_texts, on_close
         early, self._early = self._early, None
-        for data in early or ():
-            self._hand_over(data)
+        if early:
+            on_texts(early)
         if self._websocket.state is not State.OPEN:
             self._end()
 
@@ -104,7 +109,7 @@ class Socket(asyncio.Protocol):
 
     def start_closing(self) -> None:
         """Say goodbye, and cut the connection if that is not answered soon."""
-        self._on_text = self._on_close = self._early = None
+        self._on_texts = self._on_close = self._early = None
         if self._abort is not None or self.lost.done():
             return
         self._abort = self.lost.get_loop().call_later(_CLOSE_TIMEOUT, self._transport.abort)
@@ -122,11 +127,19 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes, and hand over the texts that they complete."""
         websocket = self._websocket
-        for frame, is_text in self._frames.cut(data):
-            if not is_text:
-                self._receive(frame)
-            elif websocket.state is State.OPEN:
-                self._hand_over(frame)
+        texts: list[bytes] = []
+        # Nothing counts that comes after a close.
+        closed_at = None if websocket.state is State.OPEN else 0
+        for frame in self._frames.cut(data, texts):
+            self._receive(frame, texts)
+            if closed_at is None and websocket.state is not State.OPEN:
+                closed_at = len(texts)
+        if closed_at is not None:
+            del texts[closed_at:]
+        if texts and self._on_texts is not None:
+            self._on_texts(texts)
+        elif self._early is not None:
+            self._early += texts
         if websocket.state is not State.OPEN:
             self._end()
 
@@ -143,31 +156,24 @@ class Socket(asyncio.Protocol):
         self.lost.set_result(None)
         self._end()
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes, texts: list[bytes]) -> None:
         """Have the library take a frame, and answer it if need be."""
         self._websocket.receive_data(data)
         for event in self._websocket.events_received():
             if isinstance(event, Frame):
-                self._take(event)
+                self._take(event, texts)
         self.flush()
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, texts: list[bytes]) -> None:
         if frame.opcode is Opcode.TEXT:
-            if frame.fin:
-                self._hand_over(frame.data)
-            else:
-                self._pieces = bytearray(frame.data)
+            self._pieces = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._pieces is not None:
             self._pieces += frame.data
-            if frame.fin:
-                whole, self._pieces = self._pieces, None
-                self._hand_over(whole)
-
-    def _hand_over(self, data: BytesLike) -> None:
-        if self._on_text is not None:
-            self._on_text(str(data, errors="replace"))
-        elif self._early is not None:
-            self._early.append(data)
+        else:
+            return
+        if frame.fin:
+            texts.append(bytes(self._pieces))
+            self._pieces = None
 
     def _end(self) -> None:
         """Report the end, once whoever is to hear of it has heard what came before."""

@@ -21,12 +21,15 @@ def spelled(opcode: Opcode, data: bytes, *, fin: bool = True) -> bytes:
 
 
 def cut(stream: bytes, places: list[int]) -> list[tuple[bytes, bool]]:
-    """Return what a stream gives that comes in parts."""
+    """Return what a stream gives that comes in parts, and whether each is a text."""
     cutter, found = FrameCutter(), []
+    texts: list[bytes] = []
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
     for begin, end in pairwise(edges):
-        found += cutter.cut(stream[begin:end])
-    return found
+        for frame in cutter.cut(stream[begin:end], texts):
+            found += [(text, True) for text in texts] + [(frame, False)]
+            texts.clear()
+    return found + [(text, True) for text in texts]
 
 
 texts = st.sampled_from(SIZES).map(lambda size: spelled(Opcode.TEXT, b"x" * size))

@@ -31,8 +31,8 @@ class Heard:
         self.closes = []
         self._changed = asyncio.Event()
 
-    def text(self, text):
-        self.texts.append(text)
+    def take(self, texts):
+        self.texts += (text.decode(errors="replace") for text in texts)
         self._changed.set()
 
     def close(self, code):
@@ -130,7 +130,7 @@ async def test_frames_that_come_with_the_answer(way):
 
     heard, go = Heard(), asyncio.Event()
     async with way.opened(talk) as socket:
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         assert heard.texts == ["one", "two"]
         go.set()
         await heard.until(lambda heard: len(heard.texts) == 3)
@@ -148,7 +148,7 @@ async def test_an_answer_cut_anywhere(way):
 
     heard = Heard()
     async with way.opened(talk) as socket:
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         await heard.until(lambda heard: len(heard.texts) == 2)
         assert heard.texts == ["one", "x" * 200]
 
@@ -170,7 +170,7 @@ async def test_an_end_that_comes_with_the_answer(way, end, code):
     async with way.opened(talk) as socket:
         for _ in range(20):
             await asyncio.sleep(0)
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         await heard.until(lambda heard: heard.closes)
         assert heard.texts == ["one"]
         await socket.lost
@@ -369,7 +369,7 @@ async def test_through_a_proxy(way, monkeypatch):
     async with serving(proxy) as proxy_port, serving(talk, way.served) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy_port}")
         socket = await way.open(way.url(port, "chat.example"))
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         socket.send_text("two")
         socket.flush()
         go.set()
@@ -418,7 +418,7 @@ async def test_texts_in_pieces(way):
 
     heard, pongs = Heard(), []
     async with way.opened(talk) as socket:
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         await heard.until(lambda heard: heard.texts[-1] == "end")
         assert heard.texts == ["a\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}", "end"]
         assert [(pong.opcode, pong.data) for pong in pongs] == [(Opcode.PONG, b"are you there?")]
@@ -436,7 +436,7 @@ async def test_large_frames_both_ways(way):
 
     heard = Heard()
     async with way.opened(talk) as socket:
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         socket.send_text(large)
         socket.flush()
         await heard.until(lambda heard: len(heard.texts) == 2)
@@ -457,7 +457,7 @@ async def test_texts_of_one_step_go_out_in_one_record(ca):
 
     go, sent = asyncio.Event(), asyncio.Event()
     async with Way(ca).opened(talk) as socket:
-        socket.attach(Heard().text, Heard().close)
+        socket.attach(Heard().take, Heard().close)
         go.set()
         for text in ("one", "two"):
             socket.send_text(text)
@@ -482,7 +482,7 @@ async def test_closing(way):
 
     heard, goodbyes = Heard(), []
     async with way.opened(talk) as socket:
-        socket.attach(heard.text, heard.close)
+        socket.attach(heard.take, heard.close)
         socket.start_closing()
         socket.start_closing()
         socket.send_text("too late")
@@ -522,7 +522,7 @@ def test_a_server_that_does_not_hang_up(ca, said, code, encrypted):
     async def main():
         way, heard, loop = Way(ca if encrypted else None), Heard(), asyncio.get_running_loop()
         async with way.opened(talk) as socket:
-            socket.attach(heard.text, heard.close)
+            socket.attach(heard.take, heard.close)
             go.set()
             begun = loop.time()
             await heard.until(lambda heard: heard.closes)
@@ -547,7 +547,7 @@ def test_closing_a_path_that_is_stuck(ca, encrypted):
     async def main():
         way, loop = Way(ca if encrypted else None), asyncio.get_running_loop()
         async with way.opened(talk) as socket:
-            socket.attach(Heard().text, Heard().close)
+            socket.attach(Heard().take, Heard().close)
             socket.send_text("x" * 10_000_000)
             socket.flush()
             begun = loop.time()
@@ -575,7 +575,7 @@ def test_a_server_that_hangs_up_before_it_has_read(ca, encrypted):
         way, heard, errors = Way(ca if encrypted else None), Heard(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
         async with way.opened(talk) as socket:
-            socket.attach(heard.text, heard.close)
+            socket.attach(heard.take, heard.close)
             socket.send_text("x" * 10_000_000)
             socket.flush()
             go.set()
@@ -593,25 +593,27 @@ def test_a_server_that_hangs_up_before_it_has_read(ca, encrypted):
 
 
 async def test_closing_from_what_is_handed_over(way):
-    """Whoever closes while frames are handed over gets no further one."""
+    """Whoever closes while texts are handed over hears no more of the websocket."""
 
     async def talk(peer):
         await peer.accept()
         await go.wait()
-        peer.send(frame("one") + frame("two") + CLOSE)
+        peer.send(frame("one") + frame("two"))
+        assert (await peer.frame()).opcode is Opcode.CLOSE
+        peer.send(frame("three") + CLOSE)
         peer.writer.write_eof()
         await peer.closed()
 
-    def text(text):
-        heard.text(text)
+    def take(texts):
+        heard.take(texts)
         socket.start_closing()
 
     heard, go = Heard(), asyncio.Event()
     async with way.opened(talk) as socket:
-        socket.attach(text, heard.close)
+        socket.attach(take, heard.close)
         go.set()
         await socket.lost
-    assert heard.texts == ["one"]
+    assert heard.texts == ["one", "two"]
     assert heard.closes == []
 
 
