@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
-from connect_chat.items import Item, parse_item
+from connect_chat.items import Item, parse_item, parse_item_json
 
 __all__ = [
     "HEARTBEAT",
@@ -74,19 +74,18 @@ def parse_frame(text: str | bytes) -> Frame:
         text: The frame as received.
     """
     try:
-        # Keys come again with every frame, values seldom: to remember those costs more than it
-        # gives.
         frame = from_json(text, cache_strings="keys")
     except (ValueError, TypeError):
-        # The latter for a str that no UTF-8 could have given: one with lone surrogates.
+        if isinstance(text, bytes):
+            # What is no UTF-8 may be so in a content, and no reason to drop all of it.
+            return parse_frame(text.decode(errors="replace"))
+        # A TypeError is for what no UTF-8 could have given: a str with lone surrogates.
         return BadFrame("not JSON", damaged=True)
     topic = frame.get("topic") if isinstance(frame, dict) else None
     if topic == "aws/chat":
         try:
             content = frame.get("content")
-            if isinstance(content, str):
-                content = from_json(content, cache_strings="keys")
-            return parse_item(content)
+            return parse_item_json(content) if isinstance(content, str) else parse_item(content)
         except ValueError:
             return BadFrame("not an Item", damaged=True)
     if topic == "aws/heartbeat":

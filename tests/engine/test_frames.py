@@ -76,6 +76,12 @@ def test_an_item_that_is_an_object_rather_than_a_string():
     assert found.id == "m1"
 
 
+def test_a_content_that_is_no_utf_8_costs_no_more_than_what_is_not():
+    found = parse_frame(frame(raw("m1", Content="a~c")).encode().replace(b"~", b"\xff"))
+    assert isinstance(found, Message)
+    assert (found.id, found.text) == ("m1", "a\N{REPLACEMENT CHARACTER}c")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
