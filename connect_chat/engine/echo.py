@@ -65,16 +65,15 @@ class EchoGate:
 
     def is_mine(self, item: Item) -> bool:
         """Whether an item is ours: said by us, or a receipt that we gave."""
-        if self._was_sent(item):
+        if self._sent and self._was_sent(item):
             self.participant_id = self.participant_id or item.participant_id
             self.participant_role = self.participant_role or item.participant_role
             return True
         us = self.participant_id
-        if us is None:
-            return False
-        if item.participant_id == us:
-            return True
-        return isinstance(item, Receipt) and item.recipient_participant_id == us
+        return us is not None and (
+            item.participant_id == us
+            or (isinstance(item, Receipt) and item.recipient_participant_id == us)
+        )
 
     def let_through(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return what can be told apart; the first that can't, and all behind it, wait."""
@@ -126,8 +125,6 @@ class EchoGate:
 
     def _was_sent(self, item: Item) -> bool:
         sent = self._sent
-        if not sent:
-            return False
         return item.id in sent or any(one.attachment_id in sent for one in item.attachments)
 
     def _may_be_echo(self, item: Item) -> bool:

@@ -93,16 +93,17 @@ class Inbox:
         # Identity → its number in the order of delivery; negative if the transcript lacks it.
         read = dict(seen)
         self._seen: dict[str, int] = dict.fromkeys(read, 0)
-        # The same with their times, in the order in which they are forgotten. In a queue of its
+        # The same and their times, in the order in which they are forgotten. In queues of their
         # own, since a dict is slow at giving up its first entry again and again.
-        self._order = deque(read.items())
+        self._order = deque(read)
+        self._times = deque(read.values())
         # How many of them have not been looked at since the anchor moved.
         self._unlooked = len(self._order)
         self._last = anchor.absolute_time if anchor else _BEGINNING
         self.waiting = WaitingItems()
 
     def __len__(self) -> int:
-        return len(self.waiting)
+        return len(self.waiting.items)
 
     @property
     def next_release(self) -> float | None:
@@ -139,7 +140,11 @@ class Inbox:
         By their identities, which are their Ids for all but files.
         """
         seen = self._seen
-        return [Position(name, time) for name, time in self._order if seen[name] >= number]
+        return [
+            Position(name, time)
+            for name, time in zip(self._order, self._times, strict=True)
+            if seen[name] >= number
+        ]
 
     def knows(self, item: Item) -> bool:
         """Whether the item, or a copy of it, has been delivered."""
@@ -157,14 +162,14 @@ class Inbox:
 
     def holds(self, item: Item) -> bool:
         """Whether the item, or a copy of it, waits here."""
-        return identity(item) in self.waiting
+        return identity(item) in self.waiting.known
 
     def live(self, item: Item, now: float) -> Sequence[Item]:
         """Take an item from a socket; return what may be delivered because of it."""
         name, waiting = identity(item), self.waiting
         if name is not None and (
             name in self._seen
-            or (waiting and name in waiting)
+            or name in waiting.known
             or (self.floor is not None and self.forgotten(item))
         ):
             self.duplicates += 1
@@ -174,7 +179,7 @@ class Inbox:
             self.end = self.end or item
             return ()
         time = item.absolute_time or self._last
-        if self._window == 0 and not self.holding and not waiting:
+        if self._window == 0 and not self.holding and not waiting.items:
             return (self._out(item, name, time),)
         waiting.add(item, name, time, now + self._window)
         return ()
@@ -222,7 +227,7 @@ class Inbox:
         shown = set(shown)
         return any(
             item.in_transcript and item.id is not None and item.id not in shown
-            for item in self.waiting
+            for item in self.waiting.items
         )
 
     def move_anchor(self, position: Position) -> None:
@@ -241,7 +246,8 @@ class Inbox:
             if len(self._seen) >= MEMORY and (self._unlooked or len(self._seen) >= MOST):
                 self._forget_one()
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
-            self._order.append((name, time))
+            self._order.append(name)
+            self._times.append(time)
         if time > self._last:
             self._last = time
         return item
@@ -255,13 +261,14 @@ class Inbox:
         """
         for _ in range(2):
             self._unlooked -= self._unlooked > 0
-            name, time = self._order[0]
+            name, time = self._order[0], self._times[0]
             settled = self.anchor is not None and time <= self.anchor.absolute_time
             if not settled and len(self._seen) >= MOST:
                 self.anchor = Position(name, time)
                 settled = True
             if settled:
                 self._order.popleft()
+                self._times.popleft()
                 del self._seen[name]
                 if self.floor is None or time > self.floor:
                     self.floor = time
@@ -269,6 +276,7 @@ class Inbox:
                     return
             else:
                 self._order.rotate(-1)
+                self._times.rotate(-1)
 
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:

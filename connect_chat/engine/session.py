@@ -765,7 +765,7 @@ class SessionEngine:
         ready = inbox.live(item, now)
         if ready:
             self._deliver(ready, now)
-        if inbox.waiting:
+        if inbox.waiting.items:
             if inbox.holding:
                 self.recovery.held(now)
             elif "release" not in self.timers:

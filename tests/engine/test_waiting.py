@@ -23,7 +23,7 @@ def popped(queue, time=None):
 def test_they_come_out_by_time_and_among_equals_by_arrival():
     queue = waiting((1, "m2"), (2, "m1b"), (3, "m1a"), (4, "m3"))
     assert popped(queue, at(2)) == ["m1b", "m1a", "m2"]
-    assert len(queue) == 1
+    assert len(queue.items) == 1
     assert popped(queue) == ["m3"]
 
 
@@ -38,18 +38,18 @@ def test_how_far_items_have_waited_long_enough():
 
 def test_names_are_known_while_they_wait():
     queue = waiting((1, "m1"), (2, "m2"))
-    assert "m1" in queue
+    assert "m1" in queue.known
     popped(queue, at(1))
-    assert "m1" not in queue
+    assert "m1" not in queue.known
     queue.drop({"m2", "m3"})
-    assert "m2" not in queue
-    assert len(queue) == 0
+    assert "m2" not in queue.known
+    assert len(queue.items) == 0
 
 
 def test_dropping_keeps_the_order_of_the_rest():
     queue = waiting(*((second, f"m{second}") for second in (5, 3, 8, 1, 9, 2)))
     queue.drop({"m1", "m8"})
-    assert sorted(one.id for one in queue) == ["m2", "m3", "m5", "m9"]
+    assert sorted(one.id for one in queue.items) == ["m2", "m3", "m5", "m9"]
     assert popped(queue) == ["m2", "m3", "m5", "m9"]
 
 
@@ -76,5 +76,5 @@ def test_a_burst_goes_in_portions():
         portion = popped(queue, until)
         assert len(portion) <= 250
         gone += portion
-        assert not queue or queue.next_release == 1
+        assert not queue.items or queue.next_release == 1
     assert gone == [f"m{number}" for number in range(1000)]
