@@ -83,7 +83,6 @@ __all__ = [
     "UnknownItem",
     "WorkflowCancelled",
     "parse_item",
-    "parse_item_json",
 ]
 
 EVENT_PREFIX = "application/vnd.amazonaws.connect.event."
@@ -579,7 +578,12 @@ def parse_item(raw: Mapping[str, Any], *, from_me: bool = False, late: bool = Fa
         ValueError: ``raw`` is not a JSON object with a ``Type`` (the one field that every item
             has); the message quotes nothing of it.
     """
-    item = _typed(raw)
+    # Asking for a dict first is much cheaper than for a Mapping, and this is done for every item.
+    is_object = isinstance(raw, dict) or isinstance(raw, Mapping)  # noqa: SIM101
+    type_ = raw.get("Type") if is_object else None
+    if not isinstance(type_, str):
+        raise ValueError("not an Item: it is not an object with a Type")
+    item = _kind(type_, raw.get("ContentType")).leniently(raw)
     # Frozen for users; filled in here, once, rather than validated and copied.
     item.__dict__["_raw"] = raw
     if from_me:
@@ -587,27 +591,3 @@ def parse_item(raw: Mapping[str, Any], *, from_me: bool = False, late: bool = Fa
     if late:
         item.__dict__["late"] = True
     return item
-
-
-def parse_item_json(text: str) -> Item:
-    """Return the typed item that a JSON text stands for, as `parse_item` does.
-
-    The text takes the place of the object in what the item keeps: it is smaller, and no work for
-    the garbage collector. Its ``raw`` is made of it when it is asked for.
-
-    Raises:
-        ValueError: It is not JSON, or not an Item.
-    """
-    # Keys come again with every item, values seldom: to remember those costs more than it gives.
-    item = _typed(from_json(text, cache_strings="keys"))
-    item.__dict__["_raw"] = text
-    return item
-
-
-def _typed(raw: Mapping[str, Any]) -> Item:
-    # Asking for a dict first is much cheaper than for a Mapping, and this is done for every item.
-    is_object = isinstance(raw, dict) or isinstance(raw, Mapping)  # noqa: SIM101
-    type_ = raw.get("Type") if is_object else None
-    if not isinstance(type_, str):
-        raise ValueError("not an Item: it is not an object with a Type")
-    return _kind(type_, raw.get("ContentType")).leniently(raw)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
-from connect_chat.items import Item, parse_item, parse_item_json
+from connect_chat.item_json import parse_item_json
+from connect_chat.items import Item, parse_item
 
 __all__ = [
     "HEARTBEAT",
