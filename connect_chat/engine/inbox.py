@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from connect_chat.engine.commands import Position
 from connect_chat.engine.waiting import WaitingItems
@@ -244,7 +245,7 @@ class Inbox:
         self.delivered += 1
         if name is not None:
             if len(self._seen) >= MEMORY and (self._unlooked or len(self._seen) >= MOST):
-                self._forget_one()
+                self._make_room()
             self._seen[name] = self.delivered if item.in_transcript else -self.delivered
             self._order.append(name)
             self._times.append(time)
@@ -252,31 +253,39 @@ class Inbox:
             self._last = time
         return item
 
-    def _forget_one(self) -> None:
+    def _make_room(self) -> None:
         """Forget the item that was delivered first, if it lies at or before the anchor.
 
         One that doesn't is put behind the others, so that it does not stand in their way; two
         are looked at for each that comes in, so that they cannot pile up behind it. Once all have
-        been, there is nothing to forget until the anchor moves.
+        been, there is nothing to forget until the anchor moves, or there are far too many.
         """
+        if len(self._seen) >= MOST:
+            self._forget_many()
+            return
         for _ in range(2):
             self._unlooked -= self._unlooked > 0
-            name, time = self._order[0], self._times[0]
-            settled = self.anchor is not None and time <= self.anchor.absolute_time
-            if not settled and len(self._seen) >= MOST:
-                self.anchor = Position(name, time)
-                settled = True
-            if settled:
-                self._order.popleft()
-                self._times.popleft()
-                del self._seen[name]
-                if self.floor is None or time > self.floor:
-                    self.floor = time
+            if self.anchor is not None and self._times[0] <= self.anchor.absolute_time:
+                self._forget_first()
                 if len(self._seen) < MEMORY:
                     return
             else:
                 self._order.rotate(-1)
                 self._times.rotate(-1)
+
+    def _forget_many(self) -> None:
+        """Forget the items that were delivered first, and move the anchor up to them."""
+        time, name = max(islice(zip(self._times, self._order, strict=True), MEMORY))
+        if self.anchor is None or time > self.anchor.absolute_time:
+            self.anchor = Position(name, time)
+        for _ in range(MEMORY):
+            self._forget_first()
+
+    def _forget_first(self) -> None:
+        del self._seen[self._order.popleft()]
+        time = self._times.popleft()
+        if self.floor is None or time > self.floor:
+            self.floor = time
 
 
 def _time_of(entry: tuple[datetime, Item]) -> datetime:

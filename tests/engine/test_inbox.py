@@ -224,6 +224,15 @@ class TestMemory:
         assert inbox.floor <= inbox.anchor.absolute_time
         assert live(inbox, "m0", "m5", f"m{MOST}") == []
 
+    def test_it_does_not_move_back_for_that(self):
+        """A page may have come at the last moment."""
+        inbox = Inbox(0.0)
+        live(inbox, *(f"m{second}" for second in range(MOST)))
+        inbox.move_anchor(Position("m9000", at(9000)))
+        live(inbox, f"m{MOST}")
+        assert inbox.anchor.id == "m9000"
+        assert len(inbox.since(0)) < MOST
+
     def test_the_floor_is_the_latest_time_that_was_forgotten(self):
         """Forgetting a late item does not lower it."""
         inbox = Inbox(0.0)
