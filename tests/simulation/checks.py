@@ -273,6 +273,7 @@ class ReaderLog:
         eager: Whether the reader is emptied after every input, so that its order is the engine's.
         since: When it was opened.
         got: The items that it handed out, once each, in order, and when.
+        incomplete: The Ids of streamed messages of which it handed out what there was.
         finished: Whether it handed out the chat's end.
         finished_at: When it did.
     """
@@ -282,6 +283,7 @@ class ReaderLog:
         self.eager = eager
         self.since = ledger.process.clock.now
         self.got: dict[Said, float] = {}
+        self.incomplete: set[str] = set()
         self.finished = False
         self.finished_at = NEVER
         self.late = 0
@@ -336,6 +338,10 @@ class ReaderLog:
         before = self._partial.get(item.id or "", "")
         if not item.text.startswith(before) or (isinstance(item, MessageUpdate) and not item.piece):
             raise Violation("pieces", "a streamed message did not grow")
+        if isinstance(item, Message):
+            if item.id in self.incomplete:
+                raise Violation("twice", "what there was of a streamed message")
+            self.incomplete.add(item.id or "")
         self._partial[item.id or ""] = item.text
         if item.absolute_time is not None:
             self._newest_partial = max(self._newest_partial, to_millis(item.absolute_time))

@@ -234,6 +234,18 @@ def _subscriptions_ignored(world: World, rng: Random) -> float:
     return span
 
 
+@_kind
+def _distrust(world: World, rng: Random) -> float:
+    """Have somebody in between whose certificate is not trusted."""
+    span = _span(rng, 60.0)
+    until = world.clock.now + span
+    world.network.distrusted = until
+    if rng.random() < 0.5:
+        world.http.trouble(until, Trouble.DISTRUSTED, None, 1.0)
+    _cut(world, rng)
+    return span + 12.0
+
+
 # Calls.
 
 
@@ -290,7 +302,7 @@ def _forgetfulness(world: World, rng: Random) -> float:
 
     def remember() -> None:
         transcript.forgets_ids = world.plan.traits.forgets_ids
-        transcript.forgets_times = False
+        transcript.forgets_times = world.plan.traits.forgets_times
 
     def forget_tokens() -> None:
         transcript.generation += 1
@@ -371,3 +383,11 @@ def _burst(world: World, rng: Random) -> float:
         for _ in range(3):
             world.say_ourselves()
     return 2.0
+
+
+@_kind
+def _streams(world: World, rng: Random) -> float:
+    """Have the flow say many things at once in pieces, some of which never become whole."""
+    for _ in range(rng.choice((1, 3, 40))):
+        world.service.stream(rng.randint(1, 5), _span(rng, 12.0), whole=rng.random() < 0.7)
+    return 12.0

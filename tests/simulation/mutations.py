@@ -28,9 +28,10 @@ from connect_chat.engine.reader import Reader
 from connect_chat.engine.reading import Reading
 from connect_chat.engine.recovery import Recovery
 from connect_chat.engine.session import SessionEngine
+from connect_chat.engine.streams import Streams
 from connect_chat.engine.timers import Timers
 from connect_chat.engine.waiting import WaitingItems
-from connect_chat.items import Item
+from connect_chat.items import Item, Message
 
 from .plan import Plan
 from .service import Traits
@@ -196,6 +197,29 @@ def _believes(lifetime: Method) -> Method:
 def _impatient(failed: Method) -> Method:
     def mutant(self: Credentials, _retry_after: float | None, now: float) -> None:
         failed(self, None, now)
+
+    return mutant
+
+
+def _without_a_word(make_room: Method) -> Method:
+    def mutant(self: Streams, item: Message) -> list[Message]:
+        make_room(self, item)
+        return []
+
+    return mutant
+
+
+def _leaves_at_once(linger: Method) -> Method:
+    def mutant(self: Link, now: float) -> None:
+        linger(self, now - self._options.retire_timeout)
+
+    return mutant
+
+
+def _gives_up(go_on: Method) -> Method:
+    def mutant(self: Reading, way: Any) -> None:
+        go_on(self, way)
+        self.done = True
 
     return mutant
 
@@ -388,6 +412,44 @@ MUTATIONS = (
         _one_page,
         LOST,
         plan={"kinds": ("small_pages",)},
+    ),
+    Mutation(
+        "a long walk back ends with what it keeps",
+        (Reading, "_go_on"),
+        _gives_up,
+        LOST,
+        plan={"before": 1200, "fault_every": 0.0, "duration": 60.0},
+        traits={"forgets_ids": True, "forgets_times": True},
+    ),
+    Mutation(
+        "what an unfinished walk back has found is forgotten",
+        (Recovery, "_keep_rest"),
+        _always(None),
+        LOST,
+        plan={
+            "kinds": ("restart", "calls", "small_pages"),
+            "snapshot_every": 100,
+            "end": "ended",
+            "end_in_trouble": True,
+            "gap": 0.5,
+            "fault_every": 8.0,
+        },
+        traits={"forgets_ids": True, "forgets_times": True, "reads_after_end": True},
+    ),
+    Mutation(
+        "a retiring link is left at its last answer",
+        (Link, "linger"),
+        _leaves_at_once,
+        LOST,
+        plan={"fault_every": 0.0, "gap": 0.1, "knows_me": True},
+        traits={"connection_lifetime": 60.0, "early_lookup": True, "fan_out": 0.3},
+    ),
+    Mutation(
+        "a streamed message makes room for others without a word",
+        (Streams, "make_room"),
+        _without_a_word,
+        ("lost",),
+        plan={"kinds": ("streams",)},
     ),
     Mutation(
         "a damaged frame is shrugged off",

@@ -61,6 +61,7 @@ class Network:
         damage: How likely a frame is damaged.
         refusing_upgrades: Until when upgrades are refused.
         ignoring_upgrades: Until when upgrades get no answer.
+        distrusted: Until when whoever answers upgrades is not trusted.
         eating_upgrades: Whether an upgrade without an answer has used its URL up.
         sockets: Those whose process still has them.
         expired: How many sockets were closed for their age while their process had them.
@@ -77,6 +78,7 @@ class Network:
         self.damage = 0.0
         self.refusing_upgrades = 0.0
         self.ignoring_upgrades = 0.0
+        self.distrusted = 0.0
         self.eating_upgrades = False
         self.sockets: list[Socket] = []
         self.expired = 0
@@ -93,6 +95,8 @@ class Network:
             if self.eating_upgrades and self.up_leg is not Leg.LOST:
                 self.clock.after(self.delay(), socket.upgrade, url, False)
             self.clock.after(timeout, socket.failed, "timeout", False)
+        elif now < self.distrusted:
+            self.clock.after(2 * self.delay(), socket.failed, "not trusted", False, True)
         elif now < self.refusing_upgrades:
             self.clock.after(2 * self.delay(), socket.failed, "HTTP 403", True)
         elif self.up_leg is Leg.HELD or self.down_leg is Leg.HELD:
@@ -186,11 +190,13 @@ class Socket:
             self.open = True
             self.process.feed("socket_opened", self.link)
 
-    def failed(self, reason: str, spent: bool) -> None:
+    def failed(self, reason: str, spent: bool, distrusted: bool = False) -> None:
         """Tell the process that the socket did not open, unless it did."""
         if not self.gone and not self.open:
             self.abandon()
-            self.process.feed("socket_failed", self.link, reason, spent=spent)
+            self.process.feed(
+                "socket_failed", self.link, reason, spent=spent, distrusted=distrusted
+            )
 
     # From the process to the service.
 
@@ -376,6 +382,7 @@ class Trouble(Enum):
     FAULT = auto()
     FAULT_AFTER = auto()
     SLOW = auto()
+    DISTRUSTED = auto()
 
 
 class Http:
@@ -428,6 +435,9 @@ class Http:
                 if trouble is Trouble.FAULT_AFTER:
                     clock.at(there, _do, work)
                 error = refused("InternalServerException", 500, operation)
+                clock.at(back, answer, None, error)
+            case Trouble.DISTRUSTED:
+                error = ServiceUnreachableError("simulated", operation=operation, retryable=False)
                 clock.at(back, answer, None, error)
             case Trouble.SLOW:
                 clock.at(there, self._serve, work, answer, back + rng.random() * HTTP_TIMEOUT * 0.9)

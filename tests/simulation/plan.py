@@ -38,6 +38,7 @@ class Plan:
         gap: The mean time between two things that others say when the chat is quiet.
         rush: The same in a rush.
         rushes: How likely a quiet spell is followed by a rush.
+        before: How many things are said before anybody connects.
         fault_every: The mean time between two faults; 0 for none.
         kinds: The faults that happen here.
         end: How the chat ends: ``"open"`` it doesn't, ``"ended"`` by somebody else, ``"left"`` by
@@ -63,6 +64,7 @@ class Plan:
     gap: float = 60.0
     rush: float = 0.3
     rushes: float = 0.1
+    before: int = 0
     fault_every: float = 0.0
     kinds: tuple[str, ...] = ()
     end: str = "open"
@@ -97,6 +99,7 @@ def draw(rng: Random, scale: Scale) -> Plan:
         plan.rush = rng.choice((0.02, 0.1, 0.3))
         if traits.connection_lifetime > 900.0 and rng.random() < 0.7:
             traits.connection_lifetime = rng.choice((60.0, 200.0, 600.0))
+    plan.before = rng.randint(0, 5) if rng.random() < 0.98 else rng.choice((1200, 2500))
     roughness = rng.random()
     if roughness > 0.05:
         plan.fault_every = rng.choice((600.0, 120.0, 30.0, 8.0))
@@ -145,6 +148,7 @@ def _options(rng: Random) -> SessionOptions:
 
 def _traits(rng: Random, options: SessionOptions) -> Traits:
     most_lag = 0.8 * min(options.relooks[-1], options.overlap)
+    forgets_ids = rng.random() < 0.1
     return Traits(
         connection_lifetime=rng.choice((3600.0, 3600.0, 1200.0, 300.0)),
         token_lifetime=rng.choice((86_400.0, 1500.0, 400.0)),
@@ -159,5 +163,6 @@ def _traits(rng: Random, options: SessionOptions) -> Traits:
         disconnect_flow=rng.choice((0.0, 3.0, 15.0)),
         refuses_who_left=rng.random() < 0.5,
         past=rng.choice((0, 0, 3, 150)),
-        forgets_ids=rng.random() < 0.1,
+        forgets_ids=forgets_ids,
+        forgets_times=forgets_ids and rng.random() < 0.4,
     )

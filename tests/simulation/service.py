@@ -54,6 +54,7 @@ class Traits:
         refuses_who_left: Whether CreateParticipantConnection is refused once we have left.
         past: Items of past contacts.
         forgets_ids: Whether GetTranscript never accepts a start position by Id.
+        forgets_times: Whether it accepts none by AbsoluteTime either.
     """
 
     connection_lifetime: float = 3600.0
@@ -70,6 +71,7 @@ class Traits:
     refuses_who_left: bool = False
     past: int = 0
     forgets_ids: bool = False
+    forgets_times: bool = False
 
 
 class Granted(NamedTuple):
@@ -105,6 +107,7 @@ class Service:
     def __init__(self, clock: Clock, rng: Random, traits: Traits) -> None:
         self.transcript = Transcript()
         self.transcript.forgets_ids = traits.forgets_ids
+        self.transcript.forgets_times = traits.forgets_times
         self.said: list[Said] = []
         self.by_id: dict[str, Said] = {}
         self.mine: dict[str, Said | None] = {}
@@ -155,8 +158,14 @@ class Service:
         raw = self._raw(millis, who, kind, content_type, content)
         return self._take(raw, millis, who, kept)
 
-    def stream(self, pieces: int, duration: float) -> None:
-        """Begin a message of the flow's that is pushed in pieces; only the whole is kept."""
+    def stream(self, pieces: int, duration: float, *, whole: bool = True) -> None:
+        """Begin a message of the flow's that is pushed in pieces; only the whole is kept.
+
+        Args:
+            pieces: How many.
+            duration: Seconds until the last of them.
+            whole: Whether it is ever completed.
+        """
         millis = int(self._clock.now * 1000)
         raw = self._raw(millis, "", "MESSAGE", "text/plain", "")
         for number in range(1, pieces + 1):
@@ -165,11 +174,13 @@ class Service:
                 "MessageMetadata": {"ChunkNumber": number, "MessageCompleted": False},
             }
             self._clock.after(duration * number / pieces, self._take, part, millis, "", False, True)
-        whole = raw | {
+        if not whole:
+            return
+        last = raw | {
             "Content": "s3cr3t whole",
             "MessageMetadata": {"MessageCompleted": True},
         }
-        self._clock.after(duration + 0.001, self._take, whole, millis, "", True)
+        self._clock.after(duration + 0.001, self._take, last, millis, "", True)
 
     def receipt(self, recipient: str) -> Said:
         """Push the receipt of a message by a participant; it is not kept."""

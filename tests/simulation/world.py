@@ -96,8 +96,9 @@ class World:
             Violation: Something that must hold did not.
         """
         plan, clock, rng = self.plan, self.clock, self.rng
-        for _ in range(rng.randint(0, 5)):
+        for _ in range(plan.before):
             self.say_something()
+            clock.run(clock.now + 0.02)
         clock.after(rng.random() * 3.0, self._talk)
         if plan.fault_every:
             clock.after(rng.random() * plan.fault_every, self._fault)
@@ -238,6 +239,7 @@ class World:
             raise Violation("no way out", f"{engine.state} long after the last fault")
         for one in self.process.ledger.logs:
             self._judge_reader(one)
+            self._judge_streams(one)
         self._judge_sends()
         self._judge_calls()
 
@@ -284,6 +286,17 @@ class World:
                 # Having left, we may be refused a connection, which is an end like another.
                 continue
             raise Violation("lost", f"the item of {said.accepted:.3f}")
+
+    def _judge_streams(self, log: ReaderLog) -> None:
+        """Judge what became of streamed messages that were never whole."""
+        if not log.eager:
+            # It may have been behind, and the transcript does not have them.
+            return
+        until = min(log.finished_at, self.clock.now - self.plan.options.stream_wait - 10.0)
+        for said, arrival in self.process.ledger.arrivals.items():
+            never_whole = said.piece and said.id not in self.service.by_id
+            if never_whole and arrival.frame < until and said.id not in log.incomplete:
+                raise Violation("lost", f"what there was of a message begun at {said.key[0]} ms")
 
     def _demanded(self, said: Said) -> bool:
         if not self.plan.from_start and said.key[0] <= self.began * 1000.0:
