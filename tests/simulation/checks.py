@@ -141,6 +141,10 @@ class Ledger:
         if before and not self._live:
             self._losses.append(self.process.clock.now)
 
+    def noticed_silence(self) -> None:
+        """Note that the engine has found the only live link silent."""
+        self._losses.append(self.process.clock.now)
+
     def replied(self, said: Said) -> None:
         """Note that our message was confirmed."""
         self.step += 1
@@ -200,8 +204,7 @@ class Ledger:
             # No gap that it lies in was over by then.
             if said.muted or self._lost_before_a_rotation(said, handed):
                 return None
-            losses = [at for at in self._losses if at <= handed]
-            loss = max((*losses, *self._silences(handed)), default=handed)
+            loss = max((at for at in self._losses if at <= handed), default=handed)
             if handed >= loss + options.merge_wait - A_MOMENT or ran_out >= loss:
                 return None
         elif handed >= gap + options.merge_wait - A_MOMENT or ran_out >= gap:
@@ -234,14 +237,6 @@ class Ledger:
             one.down is Leg.LOST and one.gone_at < at and not self._silent(one, one.gone_at)
             for one in paths
         )
-
-    def _silences(self, at: float) -> list[float]:
-        """Return when it was noticed that all sockets are silent, if they are."""
-        there = [one for one in self._ever_live if one.subscribed_at <= at < one.gone_at]
-        if not there or not all(self._silent(one, at) for one in there):
-            return []
-        timeout = self.process.world.plan.options.silence_timeout + 1.0
-        return [max(one.silent[0] + timeout for one in there)]
 
     def _in_flight(self, socket: Socket, at: float) -> bool:
         """Whether an item could still be expected to come from a socket."""

@@ -388,6 +388,8 @@ class Process:
     def _trace(self, command: Trace) -> None:
         if "s3cr3t" in repr(command):
             raise Violation("secret", f"the trace {command.event} tells a secret")
+        if command.event == "link.silent":
+            self.ledger.noticed_silence()
 
     # The end.
 
