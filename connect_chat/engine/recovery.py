@@ -323,8 +323,7 @@ class Recovery:
         self._deliver(self._inbox.merge(list(self._found.values())), now)
         self.stop()
         self.look = Look.NONE
-        self._inbox.holding = False
-        self._deliver(self._inbox.flush(), now)
+        self._let_go(now)
 
     def _keep_rest(self) -> None:
         """Keep what a walk backward has found, in case that none comes to its end any more."""

@@ -874,6 +874,16 @@ class TestEnds:
         chat.passes(0.1)
         assert chat.gets() == ["m2", "end3"]
 
+    def test_what_waits_when_the_end_comes_goes_on_waiting_for_its_turn(self):
+        """Also if the transcript is closed by then, so that nothing more is to be read."""
+        chat = connected("m1", options=plain(reorder_window=0.1))
+        chat.says("A", "m3", "end4")
+        chat.page_fails(DENIED)
+        chat.passes(0.05)
+        chat.says("A", "m2")
+        chat.passes(0.1)
+        assert chat.gets() == ["m2", "m3", "end4"]
+
     def test_chat_ended(self):
         """One last look at the transcript, and then everything is closed."""
         chat = connected("m1")
