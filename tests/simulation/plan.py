@@ -100,6 +100,8 @@ def draw(rng: Random, scale: Scale) -> Plan:
         if traits.connection_lifetime > 900.0 and rng.random() < 0.7:
             traits.connection_lifetime = rng.choice((60.0, 200.0, 600.0))
     plan.before = rng.randint(0, 5) if rng.random() < 0.98 else rng.choice((1200, 2500))
+    # Saying that takes its time, and no chat ends before somebody connects.
+    plan.duration += plan.before / 10.0
     roughness = rng.random()
     if roughness > 0.05:
         plan.fault_every = rng.choice((600.0, 120.0, 30.0, 8.0))
