@@ -40,7 +40,13 @@ class Snapshot(BaseModel):
             ascending; a few hundred while the transcript can be read.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        # Many processes never take one.
+        defer_build=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
 
     version: Literal[1] = 1
     participant_token: SecretStr
