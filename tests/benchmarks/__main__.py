@@ -26,6 +26,7 @@ from tests.benchmarks.row import Missing, Row
 GROUPS = {
     "receive": "receive.measure",
     "chatjs": "chatjs.measure",
+    "stages": "stages.measure",
     "send": "send.measure",
     "memory": "memory.measure",
     "memory-tls": "memory.measure_tls",

@@ -49,6 +49,7 @@ class VirtualChat:
         self._engine = SessionEngine(
             "participant", options=options, rng=Random(0), participant_id="us"
         )
+        self._window = options.reorder_window
         self._now = 0.0
         self._said = 1
         self._link = 0
@@ -62,6 +63,14 @@ class VirtualChat:
             self._said += 1
             self._engine.frame_received(self._link, text, self._now)
             self._carry_out()
+
+    def burst(self, texts: Sequence[bytes]) -> None:
+        """Have the next items pushed all at once, and take them when they have waited."""
+        self._said += len(texts)
+        for text in texts:
+            self._engine.frame_received(self._link, text, self._now)
+        self._carry_out()
+        self._advance(self._now + self._window)
 
     def texts(self, count: int) -> list[str]:
         """Return the texts with which the next items are pushed."""

@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connect_chat import ParticipantClient
 from tests.benchmarks import script
 from tests.benchmarks.load import Load, load, participant_token
 from tests.benchmarks.rounds import in_turn
 from tests.benchmarks.row import Missing, Row
-from tests.benchmarks.rows.receive import AT_ONCE, Cost, receive_in_sessions
+from tests.benchmarks.rows.receive import AT_ONCE, BARE, Cost, receive_bare, receive_in_sessions
 from tests.benchmarks.sessions import client_at
 
 __all__ = ["measure"]
@@ -109,25 +108,27 @@ async def _chatjs(process: Load) -> AsyncIterator[_ChatJs]:
 
 async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
     async with client_at(process.address) as client, _chatjs(process) as chatjs:
-        ours, theirs = await in_turn(rounds, partial(_ours, process, client), chatjs.receive)
+        ours, bare, theirs = await in_turn(
+            rounds,
+            partial(receive_in_sessions, process, client, 1, _ITEMS, AT_ONCE),
+            partial(receive_bare, process, 1, _ITEMS),
+            chatjs.receive,
+        )
     return [
         Row(
             f"receive.chatjs{suffix}",
             what,
             "ChatJS in Node",
             "µs",
-            [getattr(cost, kind) for cost in ours],
+            [getattr(cost, kind) for cost in measured],
             [getattr(cost, kind) for cost in theirs],
             "speed",
-            1.0,
+            target,
             _NOTE,
         )
-        for suffix, what, kind in (
-            ("", "CPU of an item, one chat, reorder_window=0", "cpu"),
-            (".wall", "the same, by the clock", "wall"),
+        for suffix, what, measured, kind, target in (
+            ("", "CPU of an item, one chat, reorder_window=0", ours, "cpu", 1.0),
+            (".wall", "the same, by the clock", ours, "wall", 1.0),
+            (".bare", f"CPU of an item, {BARE}", bare, "cpu", None),
         )
     ]
-
-
-async def _ours(process: Load, client: ParticipantClient) -> Cost:
-    return await receive_in_sessions(process, client, 1, _ITEMS, AT_ONCE)

@@ -18,11 +18,11 @@ from tests.benchmarks.rounds import in_turn
 from tests.benchmarks.row import Missing, Row
 from tests.benchmarks.sessions import client_at, enter_sessions
 
-__all__ = ["AT_ONCE", "Cost", "measure", "receive_in_sessions"]
+__all__ = ["AT_ONCE", "BARE", "Cost", "measure", "receive_bare", "receive_in_sessions"]
 
 T = TypeVar("T")
 
-_BARE = "websockets recv, from_json twice"
+BARE = "websockets recv, from_json twice"
 _ITEMS = 20_000
 _CHATS = 40
 # Fewer than a reader's buffer holds, so that none falls behind however the burst comes in.
@@ -50,15 +50,15 @@ async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
         one, bare_one, many, bare_many = await in_turn(
             rounds,
             partial(receive_in_sessions, process, client, 1, _ITEMS, AT_ONCE),
-            partial(_bare, process, 1, _ITEMS),
+            partial(receive_bare, process, 1, _ITEMS),
             partial(receive_in_sessions, process, client, _CHATS, _EACH, _DEFAULT),
-            partial(_bare, process, _CHATS, _EACH),
+            partial(receive_bare, process, _CHATS, _EACH),
         )
     return [
         Row(
             "receive.one",
             "CPU of an item, one chat, reorder_window=0",
-            _BARE,
+            BARE,
             "µs",
             [cost.cpu for cost in one],
             [cost.cpu for cost in bare_one],
@@ -68,7 +68,7 @@ async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
         Row(
             "receive.one.wall",
             "the same, by the clock",
-            _BARE,
+            BARE,
             "µs",
             [cost.wall for cost in one],
             [cost.wall for cost in bare_one],
@@ -78,7 +78,7 @@ async def _measure(process: Load, rounds: int) -> list[Row | Missing]:
         Row(
             "receive.many",
             f"CPU of an item, {_CHATS} chats, default options",
-            _BARE,
+            BARE,
             "µs",
             [cost.cpu for cost in many],
             [cost.cpu for cost in bare_many],
@@ -97,7 +97,8 @@ async def receive_in_sessions(
         return await _timed(process, chats, each, sessions, _iterate)
 
 
-async def _bare(process: Load, count: int, each: int) -> Cost:
+async def receive_bare(process: Load, count: int, each: int) -> Cost:
+    """Have a bare loop do the same."""
     chats = process.new_chats(count)
     async with bare_sockets(process.address, chats) as sockets:
         return await _timed(process, chats, each, sockets, _recv)
