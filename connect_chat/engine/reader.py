@@ -22,7 +22,7 @@ from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, Position, ReadTranscript
 from connect_chat.engine.inbox import MOST, Inbox, identity
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.reading import Reading
+from connect_chat.engine.reading import REFUSED_FOR, Reading
 from connect_chat.engine.timers import Timers
 from connect_chat.items import ChatEnded, Item
 
@@ -74,6 +74,7 @@ class Reader:
         "_timers",
         "_token",
         "_visible",
+        "_walks_until",
         "catchups",
         "failure",
         "id",
@@ -127,6 +128,7 @@ class Reader:
         self._evaded: Position | None = None
         self._evading: Position | None = None
         self._reading: Reading | None = None
+        self._walks_until = float("-inf")
         self._request: int | None = None
         self._tail: list[Item] | None = None
 
@@ -293,8 +295,12 @@ class Reader:
 
     def page_refused(self, now: float) -> None:
         """Fall back from a start position that the service refuses."""
-        if self._reading is not None:
-            self._reading.rejected()
+        reading = self._reading
+        if reading is not None:
+            walked = reading.walks_back
+            reading.rejected()
+            if reading.walks_back and not walked:
+                self._walks_until = now + REFUSED_FOR
         self.page_failed(None, now)
 
     def page_failed(self, retry_after: float | None, now: float) -> None:
@@ -388,6 +394,8 @@ class Reader:
             places = [*self._lacking(self._since), self._last, self._evading]
             begin = min(filter(None, places), key=_time_of, default=None) if self._last else None
             self._reading = Reading.from_time(begin)
+            if now < self._walks_until:
+                self._reading.walk_back()
             self._evaded, self._evading = self._evading, None
             self._tail = []
         self._next_page(now)

@@ -11,6 +11,8 @@ Three ways, each the fallback of the one before:
    again. So it comes to an end in bounded memory even where the service accepts no position at
    all: by walking back once for every `KEPT` items.
 
+Positions that were refused are not tried again by other passes for `REFUSED_FOR`.
+
 A NextToken that is refused ends none of this: what it leaves is read from the newest item that was
 shown, or, on the way back, from the end.
 
@@ -29,13 +31,18 @@ from typing import Any
 from connect_chat.engine.commands import Position
 from connect_chat.items import Item
 
-__all__ = ["KEPT", "Reading"]
+__all__ = ["KEPT", "REFUSED_FOR", "Reading"]
 
 PAGE = 100
 """Items a page, the most that the service gives."""
 
 KEPT = 1000
 """Items that a backward walk keeps, the oldest; and those that are known for shown."""
+
+
+REFUSED_FOR = 60.0
+"""Seconds for which no position is tried again after the service has refused one both ways. Else
+each pass would begin with two calls in vain."""
 
 
 class _Way(Enum):
@@ -77,6 +84,15 @@ class Reading:
         if anchor is not None:
             reading._way = _Way.BY_TIME
         return reading
+
+    @property
+    def walks_back(self) -> bool:
+        """Whether it is on the third way."""
+        return self._way is _Way.BACKWARD
+
+    def walk_back(self) -> None:
+        """Begin with the third way, since the service has just refused the others."""
+        self._way = _Way.BACKWARD
 
     @property
     def query(self) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, ReadTranscript, Trace, Urgency
 from connect_chat.engine.inbox import Inbox, identity
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.reading import KEPT, Reading
+from connect_chat.engine.reading import KEPT, REFUSED_FOR, Reading
 from connect_chat.engine.timers import Timers
 from connect_chat.items import Item
 
@@ -89,6 +89,7 @@ class Recovery:
         self._unfinished = unfinished
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._reading: Reading | None = None
+        self._walks_until = float("-inf")
         self._first_page_at: float | None = None
         # What walks backward that came to nothing have found, and nobody has got yet.
         self._found: dict[str, Item] = {}
@@ -208,7 +209,11 @@ class Recovery:
         """Fall back from a start position, or a NextToken, that the service refuses."""
         self._request = None
         self._keep_rest()
-        if self._reading is not None and self._reading.rejected():
+        reading = self._reading
+        walked = reading is not None and reading.walks_back
+        if reading is not None and reading.rejected():
+            if reading.walks_back and not walked:
+                self._walks_until = now + REFUSED_FOR
             self._emit(Trace("recovery.fallback", {}))
             self._retry(now, None)
         else:
@@ -243,6 +248,8 @@ class Recovery:
 
     def _read(self, now: float) -> None:
         self._reading = Reading(self._inbox.anchor, self._options.overlap)
+        if now < self._walks_until:
+            self._reading.walk_back()
         self._first_page_at = None
         self._next_page(now)
 

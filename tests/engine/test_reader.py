@@ -432,6 +432,26 @@ class TestTrouble:
         rig.transcript.times = False
         assert names(rig.drain()) == ["m2"]
 
+    def test_a_position_that_was_refused_is_not_tried_again_for_a_minute(self):
+        rig, ways = self.behind(), []
+        get = rig.transcript.get
+        rig.transcript.get = lambda query: (ways.append(query["scan_direction"]), get(query))[1]
+        rig.transcript.times = False
+
+        def falls_behind(*said):
+            """Return what the reader gets, and how it was looked for."""
+            ways.clear()
+            rig.say(*said)
+            got = rig.take(9)
+            rig.wake(5.0)
+            return names([*got, *rig.take(9)]), list(ways)
+
+        assert falls_behind() == (["m2"], ["FORWARD", "BACKWARD"])
+        assert falls_behind("m3", "m4") == (["m3", "m4"], ["BACKWARD"])
+        rig.wake(60.0)
+        rig.transcript.times = True
+        assert falls_behind("m5", "m6") == (["m5", "m6"], ["FORWARD"])
+
     def test_a_failure_lets_out_what_is_buffered_and_reads_no_more(self):
         rig = Rig(bound=2)
         rig.say("m1", "m2", "m3")

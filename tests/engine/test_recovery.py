@@ -368,6 +368,27 @@ class TestTrouble:
         rig.recovery.page_refused(rig.now)
         assert rig.wake(1.0)
 
+    def test_positions_that_were_refused_are_not_tried_again_for_a_minute(self):
+        """Each pass would begin with two calls in vain."""
+        rig = Rig(relooks=(5.0, 60.0))
+        rig.inbox.move_anchor(Position("m5", at(5)))
+        rig.begin(Look.GAP)
+        rig.reads()
+        for _ in range(2):
+            rig.recovery.page_refused(rig.now)
+            rig.wake(1.0)
+        rig.page("m4", "m6", more="token")
+        rig.recovery.page_refused(rig.now)
+        rig.wake(1.0)
+        rig.page("m1", "m6")
+        ways = []
+        for _ in range(2):
+            (moment,) = rig.wake(70.0)[:1]
+            ways.append(rig.recovery._reading.query["scan_direction"])
+            rig.page("m1", "m6")
+        assert ways == ["BACKWARD", "FORWARD"]
+        assert moment > 60.0
+
     def test_a_newer_token_is_tried_at_once_but_only_the_first_time(self):
         """A page refused with any token must not become a storm of renewals."""
         rig = self.begun()
