@@ -105,30 +105,38 @@ class _Connections(httpcore.AsyncConnectionPool):
         if self._closed:
             raise httpcore.ConnectError("the client is closed")
         network = Network()
-        # A pool of httpcore's knows how to make a connection for each kind of proxy.
-        maker = httpcore.AsyncConnectionPool(
-            ssl_context=self._route.ssl_context,
-            proxy=_proxy(self._route.proxy),
-            keepalive_expiry=_KEPT_FOR,
-            network_backend=network,
-        )
-        return _Connection(maker.create_connection(origin), network)
+        return _Connection(_pool(self._route, network).create_connection(origin), network)
 
     @cached_property
     def _route(self) -> Route:
         return self._find_route()
 
 
-def _proxy(proxy: httpx.Proxy | None) -> httpcore.Proxy | None:
-    """Say to httpcore what httpx knows of a proxy."""
+def _pool(route: Route, network: Network) -> httpcore.AsyncConnectionPool:
+    """Return a pool of httpcore's: each kind knows how to make connections for a kind of proxy."""
+    proxy, tls = route.proxy, route.ssl_context
     if proxy is None:
-        return None
-    url = proxy.url
-    if url.scheme.startswith("socks") and find_spec("socksio") is None:
+        return httpcore.AsyncConnectionPool(
+            ssl_context=tls, keepalive_expiry=_KEPT_FOR, network_backend=network
+        )
+    url = httpcore.URL(
+        scheme=proxy.url.raw_scheme,
+        host=proxy.url.raw_host,
+        port=proxy.url.port,
+        target=proxy.url.raw_path,
+    )
+    if not proxy.url.scheme.startswith("socks"):
+        return httpcore.AsyncHTTPProxy(
+            url,
+            proxy.raw_auth,
+            proxy.headers.raw,
+            proxy_ssl_context=proxy.ssl_context,
+            ssl_context=tls,
+            keepalive_expiry=_KEPT_FOR,
+            network_backend=network,
+        )
+    if find_spec("socksio") is None:
         raise ConfigurationError('a SOCKS proxy needs a package: run  pip install "httpx[socks]"')
-    return httpcore.Proxy(
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        auth=proxy.raw_auth,
-        headers=proxy.headers.raw,
-        ssl_context=proxy.ssl_context,
+    return httpcore.AsyncSOCKSProxy(
+        url, proxy.raw_auth, ssl_context=tls, keepalive_expiry=_KEPT_FOR, network_backend=network
     )
