@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Literal
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from connect_chat.errors import ConfigurationError
 
-__all__ = ["is_direct", "is_loopback", "proxy_for"]
+__all__ = ["is_direct", "is_loopback", "proxy_for", "websocket_proxy"]
 
 
 def proxy_for(url: httpx.URL) -> httpx.URL | None:
@@ -42,6 +43,20 @@ def is_direct(host: str, port: int) -> bool:
     if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return True
     return not getproxies().keys() - {"no"}
+
+
+def websocket_proxy(scheme: str) -> str | Literal[True]:
+    """Return the proxy for a websocket that is not reached directly, as ``websockets`` takes it.
+
+    That library chooses by itself (True), with variables of its own such as ``WSS_PROXY``, but
+    does not know ``ALL_PROXY``.
+
+    Args:
+        scheme: ``"ws"`` or ``"wss"``.
+    """
+    proxies = getproxies()
+    chosen_by_it = {"socks", "https", scheme} | ({"http"} if scheme == "ws" else set())
+    return True if proxies.keys() & chosen_by_it else proxies.get("all", True)
 
 
 def is_loopback(host: str) -> bool:

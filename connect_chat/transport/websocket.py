@@ -23,7 +23,7 @@ from websockets.protocol import Protocol, Side, State
 
 from connect_chat.errors import ConfigurationError
 from connect_chat.transport.framing import FrameCutter
-from connect_chat.transport.proxies import is_direct
+from connect_chat.transport.proxies import is_direct, websocket_proxy
 from connect_chat.transport.tls import why_distrusted
 from connect_chat.transport.tls_stream import TlsStream
 
@@ -260,6 +260,9 @@ async def open_socket(
         raise OpenFailed(why_distrusted(error) or "", spent=False, distrusted=True) from None
     except ConfigurationError:
         raise  # it is the TLS settings that are no good
+    except ImportError:
+        reason = 'a SOCKS proxy needs a package: run  pip install "python-socks[asyncio]"'
+        raise OpenFailed(reason, spent=False) from None
     except InvalidStatus as error:
         # A gateway's 5xx says nothing about the URL.
         status = error.response.status_code
@@ -286,8 +289,7 @@ def _way(url: str, ssl_context: Callable[[], ssl.SSLContext]) -> dict[str, Any]:
     encrypted = parts.scheme == "wss"
     direct = is_direct(parts.hostname or "", parts.port or (443 if encrypted else 80))
     options: dict[str, Any] = {"create_connection": _Handshake}
-    if direct:
-        options["proxy"] = None
+    options["proxy"] = None if direct else websocket_proxy(parts.scheme)
     if encrypted and direct:
         options["create_connection"] = partial(_Handshake, ssl_context=ssl_context())
         options |= {"ssl": False, "server_hostname": None}  # to asyncio, it is not encrypted

@@ -7,6 +7,7 @@ import gc
 import socket
 import ssl
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 
 import pytest
 import trustme
@@ -355,7 +356,16 @@ class HttpProxy:
         writer.close()
 
 
-async def test_through_a_proxy(way, monkeypatch):
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WSS_PROXY", "SOCKS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.usefixtures("no_proxies")
+async def test_through_a_proxy(way, monkeypatch, variable):
     """The proxy leads to the server, and TLS is with the server."""
 
     async def talk(peer):
@@ -367,7 +377,7 @@ async def test_through_a_proxy(way, monkeypatch):
 
     proxy, heard, go = HttpProxy(), Heard(), asyncio.Event()
     async with serving(proxy) as proxy_port, serving(talk, way.served) as port:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy_port}")
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy_port}")
         socket = await way.open(way.url(port, "chat.example"))
         socket.attach(heard.take, heard.close)
         socket.send_text("two")
@@ -380,11 +390,19 @@ async def test_through_a_proxy(way, monkeypatch):
         await socket.lost
 
 
+@pytest.mark.skipif(find_spec("python_socks") is not None, reason="python-socks is here")
+@pytest.mark.usefixtures("no_proxies")
+async def test_a_socks_proxy_that_cannot_be_spoken_to(way, monkeypatch):
+    """The error says what is missing."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:pass@proxy.example")
+    with pytest.raises(OpenFailed, match=r"pip install \"python-socks\[asyncio\]\"") as caught:
+        await way.open(way.url(443, "chat.example"))
+    assert not caught.value.spent
+
+
+@pytest.mark.usefixtures("no_proxies")
 def test_what_needs_no_proxy(monkeypatch):
     """This machine, what NO_PROXY names, and everything where there is none."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WSS_PROXY", "SOCKS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("NO_PROXY", "near.example")
     assert is_direct("far.example", 443)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
