@@ -120,8 +120,7 @@ def test_ctrl_c_ends_it_quietly() -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            while "connected" not in process.stdout.readline():
-                pass
+            assert any("connected" in line for line in process.stdout)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=10)
         finally:
