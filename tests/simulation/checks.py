@@ -184,7 +184,7 @@ class Ledger:
         """
         options = self.process.world.plan.options
         arrival = self.arrivals[said]
-        if self.arrivals[first].page <= handed and said.accepted >= self.arrivals[first].served:
+        if self._shown_before(said, first, handed):
             return None
         if said.accepted >= handed or said.lagged <= handed or said in self._damaged:
             return None
@@ -218,6 +218,20 @@ class Ledger:
             if any(self._in_flight(one, handed) for one in sockets):
                 return None
         return "the transcript had it and could be read"
+
+    def _shown_before(self, said: Said, first: Said, handed: float) -> bool:
+        """Whether the later item came, or went out, with a page made before the item was said.
+
+        A page shows all that there was up to its newest item, so that what waited goes out with it.
+        A streamed message that is whole only after that has an earlier place all the same.
+        """
+        arrival = self.arrivals[first]
+        if arrival.page <= handed and arrival.served <= said.accepted:
+            return True
+        return any(
+            one.page == handed and one.served <= said.accepted and other.key[0] >= first.key[0]
+            for other, one in self.arrivals.items()
+        )
 
     def _first_came_after(self, said: Said) -> float:
         """Return when the first item came in that is later than one which was overtaken."""
@@ -421,6 +435,10 @@ class Calls:
         self._most_reads = MOST_READS_PER_WINDOW * (3 if polling else 1)
         self._connections: deque[float] = deque()
         self._reads: deque[float] = deque()
+
+    def restarted(self) -> None:
+        """Note that a new process begins, which knows nothing of the pauses of the one before."""
+        self._connections.clear()
 
     def connection(self) -> None:
         """Note a CreateParticipantConnection."""

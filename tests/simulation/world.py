@@ -199,6 +199,7 @@ class World:
         self._down = False
         user = self.user
         del user.handled[user.covered :]
+        self.calls.restarted()
         self.process = Process(self, user.snapshot, frozenset(user.handled))
         user.begin(self.process)
         self.process.start()
