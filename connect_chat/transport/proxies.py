@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Literal
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -45,18 +44,22 @@ def is_direct(host: str, port: int) -> bool:
     return not getproxies().keys() - {"no"}
 
 
-def websocket_proxy(scheme: str) -> str | Literal[True]:
-    """Return the proxy for a websocket that is not reached directly, as ``websockets`` takes it.
+def websocket_proxy(scheme: str) -> str | None:
+    """Return the URL of the proxy for a websocket that is not reached directly, or None.
 
-    That library chooses by itself (True), with variables of its own such as ``WSS_PROXY``, but
-    does not know ``ALL_PROXY``.
+    As the ``websockets`` library chooses, which has variables of its own such as ``WSS_PROXY``;
+    but after those ``ALL_PROXY`` counts, too, and a proxy without a scheme is one for HTTP.
 
     Args:
         scheme: ``"ws"`` or ``"wss"``.
     """
     proxies = getproxies()
-    chosen_by_it = {"socks", "https", scheme} | ({"http"} if scheme == "ws" else set())
-    return True if proxies.keys() & chosen_by_it else proxies.get("all", True)
+    for name in (scheme, "socks", "https", "http" if scheme == "ws" else "", "all"):
+        if proxy := proxies.get(name):
+            url = proxy if "://" in proxy else f"http://{proxy}"
+            # The operating system's settings have no scheme of their own for SOCKS.
+            return url.replace("http://", "socks5h://", 1) if name == "socks" else url
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -13,11 +13,18 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -260,8 +267,8 @@ async def open_socket(
         raise OpenFailed(why_distrusted(error) or "", spent=False, distrusted=True) from None
     except ConfigurationError:
         raise  # it is the TLS settings that are no good
-    except ImportError:
-        reason = 'a SOCKS proxy needs a package: run  pip install "python-socks[asyncio]"'
+    except InvalidProxy:
+        reason = "the proxy's URL is malformed; check HTTPS_PROXY and ALL_PROXY"
         raise OpenFailed(reason, spent=False) from None
     except InvalidStatus as error:
         # A gateway's 5xx says nothing about the URL.
@@ -284,12 +291,20 @@ async def open_socket(
 
 
 def _way(url: str, ssl_context: Callable[[], ssl.SSLContext]) -> dict[str, Any]:
-    """Return options of ``connect``: whether through a proxy, and whose TLS."""
+    """Return options of ``connect``: through which proxy, and whose TLS.
+
+    Raises:
+        OpenFailed: What speaks to the proxy is not installed.
+    """
     parts = urlsplit(url)
     encrypted = parts.scheme == "wss"
     direct = is_direct(parts.hostname or "", parts.port or (443 if encrypted else 80))
     options: dict[str, Any] = {"create_connection": _Handshake}
-    options["proxy"] = None if direct else websocket_proxy(parts.scheme)
+    proxy = None if direct else websocket_proxy(parts.scheme)
+    if proxy is not None and proxy.startswith("socks") and find_spec("python_socks") is None:
+        reason = 'a SOCKS proxy needs a package: run  pip install "python-socks[asyncio]"'
+        raise OpenFailed(reason, spent=False)
+    options["proxy"] = proxy
     if encrypted and direct:
         options["create_connection"] = partial(_Handshake, ssl_context=ssl_context())
         options |= {"ssl": False, "server_hostname": None}  # to asyncio, it is not encrypted

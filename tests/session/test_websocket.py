@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 
 from connect_chat import ConfigurationError
 from connect_chat.testing import run_in_virtual_time
-from connect_chat.transport.proxies import is_direct
+from connect_chat.transport.proxies import is_direct, websocket_proxy
 from connect_chat.transport.websocket import OpenFailed, open_socket
 
 from .peer import serving
@@ -363,9 +363,12 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    ("variable", "scheme"),
+    [("HTTPS_PROXY", "http://"), ("ALL_PROXY", "http://"), ("ALL_PROXY", "")],
+)
 @pytest.mark.usefixtures("no_proxies")
-async def test_through_a_proxy(way, monkeypatch, variable):
+async def test_through_a_proxy(way, monkeypatch, variable, scheme):
     """The proxy leads to the server, and TLS is with the server."""
 
     async def talk(peer):
@@ -377,7 +380,7 @@ async def test_through_a_proxy(way, monkeypatch, variable):
 
     proxy, heard, go = HttpProxy(), Heard(), asyncio.Event()
     async with serving(proxy) as proxy_port, serving(talk, way.served) as port:
-        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy_port}")
+        monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{proxy_port}")
         socket = await way.open(way.url(port, "chat.example"))
         socket.attach(heard.take, heard.close)
         socket.send_text("two")
@@ -398,6 +401,31 @@ async def test_a_socks_proxy_that_cannot_be_spoken_to(way, monkeypatch):
     with pytest.raises(OpenFailed, match=r"pip install \"python-socks\[asyncio\]\"") as caught:
         await way.open(way.url(443, "chat.example"))
     assert not caught.value.spent
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_a_proxy_whose_url_is_malformed(way, monkeypatch):
+    """The error says where to look."""
+    monkeypatch.setenv("ALL_PROXY", "gopher://proxy.example")
+    with pytest.raises(OpenFailed, match="HTTPS_PROXY and ALL_PROXY"):
+        await way.open(way.url(443, "chat.example"))
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_which_proxy_leads_a_websocket(monkeypatch):
+    """Its own variables before those of HTTP, and these before the one for all."""
+    assert websocket_proxy("wss") is None
+    chosen = []
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "SOCKS_PROXY", "WSS_PROXY"):
+        monkeypatch.setenv(name, f"{name[:3].lower()}.example:1")
+        chosen.append((websocket_proxy("ws"), websocket_proxy("wss")))
+    assert chosen == [
+        ("http://all.example:1", "http://all.example:1"),
+        ("http://htt.example:1", "http://all.example:1"),
+        ("http://htt.example:1", "http://htt.example:1"),
+        ("socks5h://soc.example:1", "socks5h://soc.example:1"),
+        ("socks5h://soc.example:1", "http://wss.example:1"),
+    ]
 
 
 @pytest.mark.usefixtures("no_proxies")
