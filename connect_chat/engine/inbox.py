@@ -254,11 +254,12 @@ class Inbox:
         return item
 
     def _make_room(self) -> None:
-        """Forget the item that was delivered first, if it lies at or before the anchor.
+        """Forget many items if there are too many, else the first if the anchor allows it.
 
-        One that doesn't is put behind the others, so that it does not stand in their way; two
-        are looked at for each that comes in, so that they cannot pile up behind it. Once all have
-        been, there is nothing to forget until the anchor moves, or there are far too many.
+        That is the one that was delivered first, if it lies at or before the anchor. One that
+        doesn't is put behind the others, so that it does not stand in their way; two are looked at
+        for each that comes in, so that they cannot pile up behind it. Once all have been, there is
+        nothing to forget until the next read moves the anchor.
         """
         if len(self._seen) >= MOST:
             self._forget_many()
@@ -274,7 +275,7 @@ class Inbox:
                 self._times.rotate(-1)
 
     def _forget_many(self) -> None:
-        """Forget the items that were delivered first, and move the anchor up to them."""
+        """Forget the next `MEMORY` items, whatever the anchor is, and move it up to them."""
         time, name = max(islice(zip(self._times, self._order, strict=True), MEMORY))
         if self.anchor is None or time > self.anchor.absolute_time:
             self.anchor = Position(name, time)

@@ -26,7 +26,7 @@ _READ = 1 << 18
 _REFERENCE = "from_json twice, in memory"
 _NOTE = (
     "Without sockets, event loop, tasks and garbage collector: what is more in the rows of "
-    "receive is theirs. The last two have those before them in them."
+    "receive is theirs. The last two have the envelope and the item in them."
 )
 
 
