@@ -22,7 +22,7 @@ from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, Position, ReadTranscript
 from connect_chat.engine.inbox import MOST, Inbox, identity
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.reading import REFUSED_FOR, Reading
+from connect_chat.engine.reading import Positions, Reading
 from connect_chat.engine.timers import Timers
 from connect_chat.items import ChatEnded, Item
 
@@ -64,6 +64,7 @@ class Reader:
         "_newest",
         "_options",
         "_passes",
+        "_positions",
         "_pushes",
         "_reading",
         "_request",
@@ -74,7 +75,6 @@ class Reader:
         "_timers",
         "_token",
         "_visible",
-        "_walks_until",
         "catchups",
         "failure",
         "id",
@@ -128,7 +128,7 @@ class Reader:
         self._evaded: Position | None = None
         self._evading: Position | None = None
         self._reading: Reading | None = None
-        self._walks_until = float("-inf")
+        self._positions = Positions()
         self._request: int | None = None
         self._tail: list[Item] | None = None
 
@@ -295,12 +295,8 @@ class Reader:
 
     def page_refused(self, now: float) -> None:
         """Fall back from a start position that the service refuses."""
-        reading = self._reading
-        if reading is not None:
-            walked = reading.walks_back
-            reading.rejected()
-            if reading.walks_back and not walked:
-                self._walks_until = now + REFUSED_FOR
+        if self._reading is not None:
+            self._positions.rejected(self._reading, now)
         self.page_failed(None, now)
 
     def page_failed(self, retry_after: float | None, now: float) -> None:
@@ -393,9 +389,7 @@ class Reader:
         if self._reading is None:
             places = [*self._lacking(self._since), self._last, self._evading]
             begin = min(filter(None, places), key=_time_of, default=None) if self._last else None
-            self._reading = Reading.from_time(begin)
-            if now < self._walks_until:
-                self._reading.walk_back()
+            self._reading = self._positions.begin(Reading.from_time(begin), now)
             self._evaded, self._evading = self._evading, None
             self._tail = []
         self._next_page(now)

@@ -11,7 +11,7 @@ Three ways, each the fallback of the one before:
    again. So it comes to an end in bounded memory even where the service accepts no position at
    all: by walking back once for every `KEPT` items.
 
-Positions that were refused are not tried again by other passes for `REFUSED_FOR`.
+Positions that were refused are not tried again by later passes for a while; see `Positions`.
 
 A NextToken that is refused ends none of this: what it leaves is read from the newest item that was
 shown, or, on the way back, from the end.
@@ -31,7 +31,7 @@ from typing import Any
 from connect_chat.engine.commands import Position
 from connect_chat.items import Item
 
-__all__ = ["KEPT", "REFUSED_FOR", "Reading"]
+__all__ = ["KEPT", "Positions", "Reading"]
 
 PAGE = 100
 """Items a page, the most that the service gives."""
@@ -40,9 +40,8 @@ KEPT = 1000
 """Items that a backward walk keeps, the oldest; and those that are known for shown."""
 
 
-REFUSED_FOR = 60.0
-"""Seconds for which no position is tried again after the service has refused one both ways. Else
-each pass would begin with two calls in vain."""
+_REFUSED_FOR = 60.0
+"""Seconds for which no position is tried again after the service has refused one both ways."""
 
 
 class _Way(Enum):
@@ -222,3 +221,29 @@ class Reading:
         if self._positions:
             self._anchor = self._positions[-1]
             self._since = self._anchor.absolute_time
+
+
+class Positions:
+    """Remembers, from pass to pass, that the service refuses positions.
+
+    Else each pass would begin with two calls in vain.
+    """
+
+    __slots__ = ("_refused_until",)
+
+    def __init__(self) -> None:
+        self._refused_until = float("-inf")
+
+    def begin(self, reading: Reading, now: float) -> Reading:
+        """Have a new pass walk back at once if positions were refused a moment ago; return it."""
+        if now < self._refused_until:
+            reading.walk_back()
+        return reading
+
+    def rejected(self, reading: Reading, now: float) -> bool:
+        """Have a pass fall back from what was refused. False if there is nothing left to try."""
+        walked = reading.walks_back
+        goes_on = reading.rejected()
+        if reading.walks_back and not walked:
+            self._refused_until = now + _REFUSED_FOR
+        return goes_on

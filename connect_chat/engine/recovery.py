@@ -30,7 +30,7 @@ from connect_chat.engine.backoff import Backoff
 from connect_chat.engine.commands import Command, Forget, ReadTranscript, Trace, Urgency
 from connect_chat.engine.inbox import Inbox, identity
 from connect_chat.engine.options import SessionOptions
-from connect_chat.engine.reading import KEPT, REFUSED_FOR, Reading
+from connect_chat.engine.reading import KEPT, Positions, Reading
 from connect_chat.engine.timers import Timers
 from connect_chat.items import Item
 
@@ -89,7 +89,7 @@ class Recovery:
         self._unfinished = unfinished
         self._backoff = Backoff(options.backoff_base, options.backoff_cap, rng)
         self._reading: Reading | None = None
-        self._walks_until = float("-inf")
+        self._positions = Positions()
         self._first_page_at: float | None = None
         # What walks backward that came to nothing have found, and nobody has got yet.
         self._found: dict[str, Item] = {}
@@ -209,11 +209,7 @@ class Recovery:
         """Fall back from a start position, or a NextToken, that the service refuses."""
         self._request = None
         self._keep_rest()
-        reading = self._reading
-        walked = reading is not None and reading.walks_back
-        if reading is not None and reading.rejected():
-            if reading.walks_back and not walked:
-                self._walks_until = now + REFUSED_FOR
+        if self._reading is not None and self._positions.rejected(self._reading, now):
             self._emit(Trace("recovery.fallback", {}))
             self._retry(now, None)
         else:
@@ -247,9 +243,8 @@ class Recovery:
                 self._let_go(now)
 
     def _read(self, now: float) -> None:
-        self._reading = Reading(self._inbox.anchor, self._options.overlap)
-        if now < self._walks_until:
-            self._reading.walk_back()
+        reading = Reading(self._inbox.anchor, self._options.overlap)
+        self._reading = self._positions.begin(reading, now)
         self._first_page_at = None
         self._next_page(now)
 
