@@ -75,6 +75,8 @@ def parse_frame(text: str | bytes) -> Frame:
         text: The frame as received.
     """
     try:
+        # Keys come again with every frame, values seldom: to remember those costs more than it
+        # gives.
         frame = from_json(text, cache_strings="keys")
     except (ValueError, TypeError):
         if isinstance(text, bytes):

@@ -29,7 +29,7 @@ def proxy_for(url: httpx.URL) -> httpx.URL | None:
     if not proxy:
         return None
     try:
-        return httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+        return httpx.URL(_with_scheme(proxy))
     except httpx.InvalidURL:
         raise ConfigurationError(
             f"the URL of the proxy for {url.scheme} is malformed; check {url.scheme.upper()}_PROXY "
@@ -56,7 +56,7 @@ def websocket_proxy(scheme: str) -> str | None:
     proxies = getproxies()
     for name in (scheme, "socks", "https", "http" if scheme == "ws" else "", "all"):
         if proxy := proxies.get(name):
-            url = proxy if "://" in proxy else f"http://{proxy}"
+            url = _with_scheme(proxy)
             # The operating system's settings have no scheme of their own for SOCKS.
             return url.replace("http://", "socks5h://", 1) if name == "socks" else url
     return None
@@ -68,3 +68,8 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _with_scheme(proxy: str) -> str:
+    """Return a proxy's URL; one that is given without a scheme is one for HTTP."""
+    return proxy if "://" in proxy else f"http://{proxy}"
